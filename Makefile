@@ -1,0 +1,52 @@
+# `make demo` and `make test` set up what they need; nothing else has to be typed first.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+DOCS ?= docs
+BACKEND ?=
+ASK ?=
+export DOCS ASK BACKEND
+
+.PHONY: demo test lint types check constraints clean
+
+demo: $(VENV)/.demo
+	@$(BIN)/python examples/quickstart.py
+
+test: $(VENV)/.dev
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/.dev
+	$(BIN)/mypy
+	$(BIN)/pyright --pythonpath $(BIN)/python
+
+check: lint types test
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Python 3.11 or later is needed: make PYTHON=python3.12 ..."; exit 2; }
+	@echo "Creating a virtual environment in $(VENV) (once) ..."
+	@$(PYTHON) -m venv $(VENV)
+
+# The stamp says what was installed; pip is asked again only when the declarations change.
+$(VENV)/.demo: $(BIN)/python pyproject.toml constraints.txt
+	@echo "Installing (once, about a minute) ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[all]'
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.demo
+	@echo "Installing the test tools (once) ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[all,dev]'
+	@touch $@
+
+# Pins the tested versions; no index options, so that no download address is recorded.
+constraints: $(VENV)/.dev
+	$(BIN)/python -m pip install --quiet uv
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-header --no-annotate --no-emit-index-url \
+		--no-emit-find-links --all-extras pyproject.toml -o constraints.txt
+
+clean:
+	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache

@@ -1,0 +1,136 @@
+"""What has arrived of one answer: shapes the increments and keeps what an error must hand over."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from qaip_core.citations import resolve_markers
+from qaip_core.reasoning import ThinkSplitter
+from qaip_core.stop import StopCutter
+from qaip_core.types import Choice, Citation, Completion, ToolCall
+
+__all__ = ["Answer"]
+
+
+class _Thread:
+    """The growing text of one choice."""
+
+    __slots__ = ("calls", "cutter", "finish_reason", "reasoning", "splitter", "text")
+
+    def __init__(self, stops: Sequence[str], *, thinks: bool) -> None:
+        self.text: list[str] = []
+        self.reasoning: list[str] = []
+        self.finish_reason: str | None = None
+        self.calls: list[tuple[ToolCall, ...]] = []
+        self.splitter = ThinkSplitter() if thinks else None
+        self.cutter = StopCutter(stops) if stops else None
+
+    def shape(self, choice: Choice) -> Choice:
+        if self.splitter is not None and choice.text:
+            reasoning, choice.text = self.splitter.feed(choice.text)
+            choice.reasoning += reasoning
+            if self.splitter.passive:
+                self.splitter = None
+        if self.cutter is not None and choice.text:
+            choice.text = self.cutter.feed(choice.text)
+        return choice
+
+    def rest(self) -> tuple[str, str]:
+        """Return the reasoning and the text that were held back."""
+        reasoning, text = self.splitter.close() if self.splitter else ("", "")
+        if self.cutter is not None:
+            text = self.cutter.feed(text) + self.cutter.close()
+        return reasoning, text
+
+    @property
+    def stopped(self) -> bool:
+        return self.cutter is not None and self.cutter.stopped
+
+
+class Answer:
+    """Adds up the increments of one answer.
+
+    Parameters:
+        stops: stop sequences to cut at on this side.
+        thinks: whether a leading ``<think>`` is split off as reasoning.
+        cites: whether ``[n]`` markers are resolved to spans.
+    """
+
+    def __init__(self, stops: Sequence[str] = (), *, thinks: bool = False, cites: bool = False):
+        self._stops = stops
+        self._thinks = thinks
+        self._cites = cites
+        self._threads: dict[int, _Thread] = {}
+        self._head: Completion | None = None
+        self.started = False
+
+    def add(self, increment: Completion) -> Completion:
+        """Take an increment and return it as it may be shown."""
+        if self._head is None:
+            self._head = replace(increment, choices=[])
+        if increment.replaces:
+            self._threads.clear()
+        for choice in increment.choices:
+            thread = self._threads.get(choice.index)
+            if thread is None:
+                thread = _Thread(self._stops, thinks=self._thinks)
+                self._threads[choice.index] = thread
+            if thread.splitter is not None or thread.cutter is not None:
+                thread.shape(choice)
+            if choice.text:
+                thread.text.append(choice.text)
+                self.started = True
+            if choice.reasoning:
+                thread.reasoning.append(choice.reasoning)
+                self.started = True
+            if choice.tool_calls:
+                thread.calls.append(choice.tool_calls)
+                self.started = True
+            if choice.finish_reason:
+                thread.finish_reason = choice.finish_reason
+        return increment
+
+    def close(self, final: Completion) -> Completion:
+        """Take the closing increment and return it with all that is due at the end."""
+        final = self.add(final)
+        for index, thread in self._threads.items():
+            reasoning, text = thread.rest()
+            reason = "stop" if thread.stopped else None
+            if reasoning or text or reason:
+                late = Completion([Choice(text, index, reasoning, reason)])
+                thread.text.append(text)
+                thread.reasoning.append(reasoning)
+                final = replace(final + late, last=final.last, replaces=final.replaces)
+        return replace(final, citations=self._resolved(final.citations), last=True)
+
+    def partial(self, rest: Completion) -> Completion:
+        """Return the sum of what has arrived, for the error that interrupts it.
+
+        Parameters:
+            rest: what the decoder knows besides the text.
+        """
+        choices = []
+        for index, thread in sorted(self._threads.items()):
+            reasoning, text = thread.rest()
+            choice = Choice(
+                "".join((*thread.text, text)),
+                index,
+                "".join((*thread.reasoning, reasoning)),
+                thread.finish_reason,
+            )
+            for calls in thread.calls:
+                choice += Choice(index=index, tool_calls=calls)
+            choices.append(choice)
+        head = self._head or Completion([])
+        citations = self._resolved(rest.citations, choices[0].text if choices else "")
+        return replace(head + rest, choices=choices, citations=citations)
+
+    def _resolved(
+        self, citations: tuple[Citation, ...], text: str | None = None
+    ) -> tuple[Citation, ...]:
+        if not self._cites or not citations or not self._threads:
+            return citations
+        if text is None:
+            text = "".join(self._threads[min(self._threads)].text)
+        return resolve_markers(text, citations)

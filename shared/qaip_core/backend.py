@@ -1,0 +1,229 @@
+"""What a service *is*, as data: `Backend`, its `Endpoint`s, their `Params`."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Generic, Protocol, TypeAlias, TypeVar
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
+
+from qaip_core.errors import InvalidParameterError
+from qaip_core.framing import SSE, Event, Framing, Sniffer
+from qaip_core.report import Rule
+from qaip_core.types import Completion, Prompt
+
+__all__ = [
+    "Backend",
+    "Decoder",
+    "Endpoint",
+    "Listing",
+    "Params",
+    "Stops",
+    "Wire",
+    "event_stream",
+    "invalid",
+    "refuse_unknown",
+]
+
+
+T = TypeVar("T")
+
+
+class Params(BaseModel):
+    """The parameters of one operation, declared once for the core and both frameworks.
+
+    Every field defaults to None, which means: not sent. A field whose name a framework owns
+    has another name here and its wire name as ``serialization_alias``.
+    """
+
+    model_config = ConfigDict(
+        extra="forbid", hide_input_in_errors=True, populate_by_name=True, protected_namespaces=()
+    )
+
+
+def _as_list(value: Any) -> Any:
+    return [value] if isinstance(value, str) else value or None
+
+
+Stops: TypeAlias = Annotated[list[str] | None, BeforeValidator(_as_list)]
+"""Stop sequences; one string is a list of one, an empty list is none."""
+
+
+class Wire(BaseModel):
+    """A body that a service sends: unknown keys are ignored, absent ones have defaults."""
+
+    model_config = ConfigDict(extra="ignore", hide_input_in_errors=True, protected_namespaces=())
+
+
+class Decoder(Protocol):
+    """Turns the events of one stream into increments of the answer."""
+
+    ended: bool
+    """Whether the end mark has come, so that nothing more needs to be read."""
+
+    def feed(self, event: Event) -> Completion | None:
+        """Return what an event adds to the answer; None for nothing."""
+        ...
+
+    def finish(self, *, cut: bool) -> Completion | None:
+        """Return the closing increment; None if the answer is not complete.
+
+        Parameters:
+            cut: whether the connection broke, instead of ending in good order.
+        """
+        ...
+
+    def rest(self) -> Completion:
+        """Return what is known of an answer that was cut: citations, usage, metadata."""
+        ...
+
+
+def event_stream(media_type: str) -> Framing:
+    """Return the framing of an endpoint that streams Server-Sent Events.
+
+    Servers mislabel: what is not called an event stream is looked at before it is believed.
+    """
+    return SSE() if media_type == "text/event-stream" else Sniffer(lines=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Backend:
+    """One service.
+
+    Parameters:
+        name: its key in metadata and errors, such as ``"perplexity"``.
+        title: its name for people.
+        base_url: None where every site has its own.
+        key_env, url_env: environment variables, first that is set wins.
+        key_header: the header that carries the key.
+        key_prefix: what stands before the key in it.
+        key_required: whether a call without a key is refused before it is sent.
+        timeout: seconds of silence allowed while an answer is awaited.
+        normalise_url: brings the ways in which users write the base URL into one.
+        rules: the service's own error table.
+        keep_headers: prefixes of the response headers to keep in the metadata.
+        named_headers: response headers that have a name of their own there.
+        docs: the vendor's page.
+    """
+
+    name: str
+    title: str
+    base_url: str | None
+    key_env: tuple[str, ...]
+    url_env: tuple[str, ...]
+    docs: str
+    key_header: str = "Authorization"
+    key_prefix: str = "Bearer "
+    key_required: bool = True
+    timeout: float = 600.0
+    normalise_url: Callable[[str], str] = field(default=lambda url: url)
+    rules: tuple[Rule, ...] = ()
+    keep_headers: tuple[str, ...] = ()
+    named_headers: Mapping[str, str] = field(default_factory=lambda: {"x-request-id": "request_id"})
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """One operation of a service that answers a prompt.
+
+    Parameters:
+        backend: the service.
+        path: below the base URL.
+        params: the model of its parameters.
+        encode: prompt, checked parameters and whether to stream, to the JSON body.
+        decode: a whole body, already JSON, to the answer.
+        decoder: makes the decoder of one stream, from the checked parameters.
+        required: the parameters without which nothing is sent.
+        framing: chooses the framing by the media type of the response.
+        accept: the Accept header of a streamed call.
+        cites: whether answers come with sources.
+        markers: whether ``[n]`` in the text names the n-th citation.
+        thinks: whether a leading ``<think>`` is reasoning.
+        chat: whether it takes turns, not one text.
+        model: what to call the model where the service names none.
+        must_stream: whether a whole answer has to be asked for as a stream.
+        repair: another body to try once after an error; None to give up.
+        cancel: path and body of the request that stops a running stream, from its decoder.
+    """
+
+    backend: Backend
+    path: str
+    params: type[Params]
+    encode: Callable[[Prompt, dict[str, Any], bool], dict[str, Any]]
+    decode: Callable[[Any], Completion]
+    decoder: Callable[[Mapping[str, Any]], Decoder]
+    required: tuple[str, ...] = ()
+    framing: Callable[[str], Framing] = event_stream
+    accept: str = "text/event-stream"
+    cites: bool = False
+    markers: bool = True
+    thinks: bool = False
+    chat: bool = True
+    model: str | None = None
+    must_stream: Callable[[Mapping[str, Any]], bool] = field(default=lambda _: False)
+    repair: Callable[[Exception, dict[str, Any]], dict[str, Any] | None] = field(
+        default=lambda _error, _body: None
+    )
+    cancel: Callable[[Any, Mapping[str, Any]], tuple[str, dict[str, Any]] | None] = field(
+        default=lambda _decoder, _body: None
+    )
+
+    @property
+    def stops(self) -> bool:
+        """Whether the service itself takes stop sequences."""
+        return "stop" in self.params.model_fields
+
+    def check(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the parameters under their wire names.
+
+        Raises:
+            InvalidParameterError: one is unknown, out of range, or required and missing.
+        """
+        given = {k: v for k, v in values.items() if v is not None}
+        refuse_unknown(given, list(self.params.model_fields), self.backend.title)
+        for name in self.required:
+            if name not in given:
+                raise InvalidParameterError(f"{self.backend.title} needs {name!r}: pass {name}=...")
+        try:
+            checked = self.params.model_validate(given)
+        except ValidationError as error:
+            raise invalid(error, self.backend.title) from None
+        return checked.model_dump(mode="json", by_alias=True, exclude_none=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Listing(Generic[T]):
+    """One read-only operation of a service (GET), which may be repeated freely.
+
+    Parameters:
+        backend: the service.
+        path: below the base URL.
+        decode: a JSON body to what it means.
+    """
+
+    backend: Backend
+    path: str
+    decode: Callable[[Any], T]
+
+
+def refuse_unknown(given: Mapping[str, Any], known: Sequence[str], owner: str) -> None:
+    """Raise for the first name that is not known, with the nearest one that is."""
+    for name in given:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, 1)
+            hint = f"Did you mean {near[0]!r}?" if near else f"It takes: {', '.join(known)}."
+            raise InvalidParameterError(
+                f"{owner} has no parameter {name!r}. {hint} "
+                "What is not modelled yet can be sent with extra_body={...}."
+            )
+
+
+def invalid(error: ValidationError, owner: str) -> InvalidParameterError:
+    """Return our error for pydantic's, without the values."""
+    faults = "; ".join(
+        f"{'.'.join(map(str, e['loc'])) or 'parameters'}: {e['msg']}"
+        for e in error.errors(include_url=False, include_context=False, include_input=False)
+    )
+    return InvalidParameterError(f"{owner}: {faults}")

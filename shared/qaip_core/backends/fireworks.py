@@ -1,0 +1,277 @@
+"""Fireworks AI: chat completions, text completions, the list of models.
+
+Vendor page: https://docs.fireworks.ai/api-reference/introduction
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Literal
+from urllib.parse import urlsplit
+
+from pydantic import Field, ValidationError, model_validator
+
+from qaip_core.backend import Backend, Endpoint, Listing, Params, Stops, Wire
+from qaip_core.backends._openai import (
+    ChunkDecoder,
+    StreamOptions,
+    WireChunk,
+    as_text,
+    as_turns,
+    decode_whole,
+    without_stream_options,
+)
+from qaip_core.errors import MalformedResponseError
+from qaip_core.report import Rule
+from qaip_core.types import Completion, Message, ModelInfo, Prompt
+
+__all__ = [
+    "CHAT",
+    "FIREWORKS",
+    "MODELS",
+    "TEXT",
+    "FireworksChatParams",
+    "FireworksParams",
+    "FireworksTextParams",
+]
+
+_WHOLE_TOKENS = 4096
+"""Above this the service answers streams only."""
+
+
+def _normalise(url: str) -> str:
+    for ending in ("/chat/completions", "/completions", "/models"):
+        url = url.removesuffix(ending)
+    if urlsplit(url).path == "" and urlsplit(url).hostname == "api.fireworks.ai":
+        return url + "/inference/v1"
+    return url + "/v1" if url.endswith("/inference") else url
+
+
+FIREWORKS = Backend(
+    name="fireworks",
+    title="Fireworks",
+    base_url="https://api.fireworks.ai/inference/v1",
+    key_env=("FIREWORKS_API_KEY",),
+    url_env=("FIREWORKS_API_BASE", "FIREWORKS_BASE_URL"),
+    docs="https://app.fireworks.ai/settings/users/api-keys",
+    normalise_url=_normalise,
+    rules=(Rule(status=(520,), retry=True),),
+    keep_headers=("fireworks-", "x-ratelimit-"),
+)
+
+
+class FireworksParams(Params):
+    """Parameters that text and chat completions share.
+
+    Parameters:
+        model: such as "accounts/fireworks/models/llama-v3p1-8b-instruct"; never rewritten.
+        n: answers to one prompt, 1 to 128.
+        max_tokens, max_completion_tokens: tokens of the answer; one of the two.
+        temperature: 0 to 2.
+        top_p, min_p, typical_p: 0 to 1.
+        top_k: 0 to 128.
+        frequency_penalty, presence_penalty: -2 to 2.
+        repetition_penalty: 0 to 2.
+        mirostat_target, mirostat_lr: see the vendor page.
+        seed: for repeatable answers.
+        logit_bias: token id to -100..100.
+        stop: at most 4 sequences at which the answer ends.
+        logprobs: 0 to 5 (the older format), or True (the newer).
+        top_logprobs: 0 to 5.
+        echo: whether the prompt is repeated before the answer.
+        echo_last: how many of the prompt's last tokens are repeated.
+        ignore_eos: whether to write on after the end-of-text token.
+        context_length_exceeded_behavior: "truncate" lowers max_tokens, "error" refuses.
+        response_format: {"type": "json_object"}, {"type": "json_schema", ...}, ...
+        reasoning_effort: "low", "medium", "high", "max", "none", a number, or a switch.
+        thinking: {"type": "enabled", "budget_tokens": ...}; excludes reasoning_effort.
+        reasoning_history: what becomes of earlier reasoning.
+        raw_output, perf_metrics_in_response, return_token_ids: further details in the answer.
+        service_tier: only "priority" has an effect.
+        speculation, prediction: guesses of the answer that speed it up.
+        user: your name for the end user.
+        request_metadata: string pairs, ``metadata`` on the wire.
+        prompt_cache_key, prompt_cache_isolation_key: see the vendor page.
+        stream_options: what a stream carries; usage is asked for unless this is given.
+    """
+
+    model: str | None = None
+    n: Annotated[int, Field(ge=1, le=128)] | None = None
+    max_tokens: Annotated[int, Field(ge=0)] | None = None
+    max_completion_tokens: Annotated[int, Field(ge=0)] | None = None
+    temperature: Annotated[float, Field(ge=0, le=2)] | None = None
+    top_p: Annotated[float, Field(ge=0, le=1)] | None = None
+    top_k: Annotated[int, Field(ge=0, le=128)] | None = None
+    min_p: Annotated[float, Field(ge=0, le=1)] | None = None
+    typical_p: Annotated[float, Field(ge=0, le=1)] | None = None
+    frequency_penalty: Annotated[float, Field(ge=-2, le=2)] | None = None
+    presence_penalty: Annotated[float, Field(ge=-2, le=2)] | None = None
+    repetition_penalty: Annotated[float, Field(ge=0, le=2)] | None = None
+    mirostat_target: float | None = None
+    mirostat_lr: float | None = None
+    seed: int | None = None
+    logit_bias: dict[str, Annotated[float, Field(ge=-100, le=100)]] | None = None
+    stop: Annotated[Stops, Field(max_length=4)] = None
+    logprobs: bool | Annotated[int, Field(ge=0, le=5)] | None = None
+    top_logprobs: Annotated[int, Field(ge=0, le=5)] | None = None
+    echo: bool | None = None
+    echo_last: Annotated[int, Field(ge=0)] | None = None
+    ignore_eos: bool | None = None
+    context_length_exceeded_behavior: Literal["truncate", "error"] | None = None
+    response_format: dict[str, Any] | None = None
+    reasoning_effort: bool | int | Literal["low", "medium", "high", "max", "none"] | None = None
+    thinking: dict[str, Any] | None = None
+    reasoning_history: Literal["disabled", "interleaved", "preserved"] | None = None
+    raw_output: bool | None = None
+    perf_metrics_in_response: bool | None = None
+    return_token_ids: bool | None = None
+    service_tier: Literal["auto", "default", "flex", "priority"] | None = None
+    speculation: str | list[int] | None = None
+    prediction: str | dict[str, Any] | None = None
+    user: str | None = None
+    request_metadata: dict[str, str] | None = Field(default=None, serialization_alias="metadata")
+    prompt_cache_key: str | None = None
+    prompt_cache_isolation_key: str | None = None
+    stream_options: StreamOptions | None = None
+
+    @model_validator(mode="after")
+    def _exclusive(self) -> FireworksParams:
+        for one, other in (
+            ("max_tokens", "max_completion_tokens"),
+            ("thinking", "reasoning_effort"),
+        ):
+            if getattr(self, one) is not None and getattr(self, other) is not None:
+                raise ValueError(f"{one} and {other} exclude each other")
+        return self
+
+
+class FireworksTextParams(FireworksParams):
+    """Parameters of text completions.
+
+    Parameters:
+        images: ``data:image/...;base64,...``, as many as ``<image>`` stands in the prompt.
+    """
+
+    images: list[str] | list[list[str]] | None = None
+
+
+class FireworksChatParams(FireworksParams):
+    """Parameters of chat completions.
+
+    Parameters:
+        tools: functions that the model may ask for.
+        tool_choice: "auto", "none", "required", or one function.
+        parallel_tool_calls: whether it may ask for several at once.
+        prompt_truncate_len: tokens that the history is cut to.
+        safe_tokenization: see the vendor page.
+    """
+
+    tools: list[dict[str, Any]] | None = None
+    tool_choice: str | dict[str, Any] | None = None
+    parallel_tool_calls: bool | None = None
+    prompt_truncate_len: Annotated[int, Field(ge=1)] | None = None
+    safe_tokenization: bool | None = None
+
+
+class _Chunk(WireChunk):
+    kept: ClassVar[tuple[str, ...]] = (*WireChunk.kept, "perf_metrics", "raw_output")
+
+    perf_metrics: Any = None
+    raw_output: Any = None
+
+
+def _streamed(params: dict[str, Any], stream: bool) -> dict[str, Any]:
+    if not stream:
+        return {k: v for k, v in params.items() if k != "stream_options"}
+    return {"stream_options": {"include_usage": True}, **params, "stream": True}
+
+
+def _encode_text(prompt: Prompt, params: dict[str, Any], stream: bool) -> dict[str, Any]:
+    return {**_streamed(params, stream), "prompt": as_text(prompt, FIREWORKS.title)}
+
+
+def _encode_chat(prompt: Prompt, params: dict[str, Any], stream: bool) -> dict[str, Any]:
+    return {**_streamed(params, stream), "messages": [_turn(m) for m in as_turns(prompt)]}
+
+
+def _turn(message: Message) -> dict[str, Any]:
+    content = message.content if isinstance(message.content, str) else list(message.content)
+    turn: dict[str, Any] = {"role": message.role, "content": content}
+    if message.reasoning:
+        turn["reasoning_content"] = message.reasoning
+    if message.tool_call_id:
+        turn["tool_call_id"] = message.tool_call_id
+    if message.tool_calls:
+        turn["tool_calls"] = [
+            {
+                "id": call.id,
+                "type": "function",
+                "function": {"name": call.name, "arguments": call.arguments},
+            }
+            for call in message.tool_calls
+        ]
+    return turn
+
+
+def _must_stream(params: Mapping[str, Any]) -> bool:
+    tokens = params.get("max_tokens") or params.get("max_completion_tokens") or 0
+    return isinstance(tokens, int) and tokens > _WHOLE_TOKENS
+
+
+def _decode(body: Any) -> Completion:
+    return decode_whole(_Chunk, body, FIREWORKS.rules)
+
+
+def _decoder(params: Mapping[str, Any]) -> ChunkDecoder:
+    return ChunkDecoder(params, _Chunk, FIREWORKS.rules)
+
+
+TEXT = Endpoint(
+    backend=FIREWORKS,
+    path="/completions",
+    params=FireworksTextParams,
+    encode=_encode_text,
+    decode=_decode,
+    decoder=_decoder,
+    required=("model",),
+    chat=False,
+    must_stream=_must_stream,
+    repair=without_stream_options,
+)
+CHAT = Endpoint(
+    backend=FIREWORKS,
+    path="/chat/completions",
+    params=FireworksChatParams,
+    encode=_encode_chat,
+    decode=_decode,
+    decoder=_decoder,
+    required=("model",),
+    thinks=True,
+    must_stream=_must_stream,
+    repair=without_stream_options,
+)
+
+
+class _Model(Wire, extra="allow"):
+    id: str
+    created: int | None = None
+    owned_by: str | None = None
+    context_length: int | None = None
+
+
+class _Models(Wire):
+    data: list[_Model]
+
+
+def _models(body: Any) -> list[ModelInfo]:
+    try:
+        listed = _Models.model_validate(body).data
+    except ValidationError as error:
+        raise MalformedResponseError("no list of models", body=body) from error
+    return [
+        ModelInfo(m.id, m.created, m.owned_by, m.context_length, m.model_extra or {})
+        for m in listed
+    ]
+
+
+MODELS = Listing(backend=FIREWORKS, path="/models", decode=_models)

@@ -1,0 +1,131 @@
+"""VMware Private AI Services: text completions and chat on a site's own gateway.
+
+Vendor page: https://developer.broadcom.com/xapis/vmware-private-ai-services-api/latest/
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from qaip_core.backend import Backend, Endpoint, Params, Stops
+from qaip_core.backends._openai import (
+    ChunkDecoder,
+    StreamOptions,
+    WireChunk,
+    as_text,
+    as_turns,
+    decode_whole,
+    turn,
+    without_stream_options,
+)
+from qaip_core.errors import ContextOverflowError, ModelNotReadyError
+from qaip_core.report import Rule
+from qaip_core.types import Completion, Prompt
+
+__all__ = ["CHAT", "PAIS", "TEXT", "PaisParams"]
+
+_PATH = "/api/v1/compatibility/openai/v1"
+
+
+def _normalise(url: str) -> str:
+    for ending in ("/chat/completions", "/completions", "/models"):
+        url = url.removesuffix(ending)
+    scheme, _, rest = url.partition("://")
+    if "/" not in rest:
+        return url + _PATH
+    return url + "/compatibility/openai/v1" if url.endswith("/api/v1") else url
+
+
+PAIS = Backend(
+    name="pais",
+    title="VMware Private AI Services",
+    base_url=None,
+    key_env=("PAIS_API_KEY", "PAIS_ACCESS_TOKEN"),
+    url_env=("PAIS_BASE_URL",),
+    docs="an OpenID Connect access token of your site",
+    key_required=False,  # some sites run without authentication
+    normalise_url=_normalise,
+    rules=(
+        Rule(
+            ModelNotReadyError,
+            status=(400,),
+            text="not ready",
+            hint="The model endpoint is starting: try again later.",
+        ),
+        Rule(ContextOverflowError, status=(400,), text="input tokens .* context length"),
+    ),
+)
+
+
+class PaisParams(Params):
+    """Parameters of completions and chat completions.
+
+    Parameters:
+        model: the id of a model endpoint of the site.
+        temperature: 0 to 2; the site's default where it is not given.
+        n: answers to one prompt, at least 1.
+        stop: sequences at which the answer ends.
+        max_tokens: tokens of the answer, at least 1. Engines cut at 16 where it is not given.
+        seed: for repeatable answers, as far as the engine supports it.
+        stream_options: what a stream carries; usage is asked for unless this is given.
+    """
+
+    model: str | None = None
+    temperature: Annotated[float, Field(ge=0, le=2)] | None = None
+    n: Annotated[int, Field(ge=1)] | None = None
+    stop: Stops = None
+    max_tokens: Annotated[int, Field(ge=1)] | None = None
+    seed: int | None = None
+    stream_options: StreamOptions | None = None
+
+
+def _stream(params: dict[str, Any], stream: bool) -> dict[str, Any]:
+    body = {k: v for k, v in params.items() if k != "stream_options"}
+    if stream:
+        body["stream"] = True
+        body["stream_options"] = params.get("stream_options", {"include_usage": True})
+    return body
+
+
+def _encode_text(prompt: Prompt, params: dict[str, Any], stream: bool) -> dict[str, Any]:
+    return {**_stream(params, stream), "prompt": as_text(prompt, PAIS.title)}
+
+
+def _encode_chat(prompt: Prompt, params: dict[str, Any], stream: bool) -> dict[str, Any]:
+    messages = [turn(m, PAIS.title) for m in as_turns(prompt)]
+    return {**_stream(params, stream), "messages": messages}
+
+
+def _decode(body: Any) -> Completion:
+    return decode_whole(WireChunk, body, PAIS.rules)
+
+
+def _decoder(params: Mapping[str, Any]) -> ChunkDecoder:
+    return ChunkDecoder(params, WireChunk, PAIS.rules)
+
+
+TEXT = Endpoint(
+    backend=PAIS,
+    path="/completions",
+    params=PaisParams,
+    encode=_encode_text,
+    decode=_decode,
+    decoder=_decoder,
+    required=("model",),
+    repair=without_stream_options,
+    chat=False,
+)
+CHAT = Endpoint(
+    backend=PAIS,
+    path="/chat/completions",
+    params=PaisParams,
+    encode=_encode_chat,
+    decode=_decode,
+    decoder=_decoder,
+    required=("model",),
+    repair=without_stream_options,
+    thinks=True,
+)

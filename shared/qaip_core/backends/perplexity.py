@@ -1,0 +1,204 @@
+"""Perplexity: chat completions with web search, and their sources.
+
+Vendor page: https://docs.perplexity.ai/api-reference/chat-completions-post
+The vendor ended this call on 2026-09-27; gateways may still serve it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import groupby
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import Field, model_validator
+
+from qaip_core.backend import Backend, Endpoint, Params, Wire
+from qaip_core.backends._openai import (
+    ChunkDecoder,
+    WireChoice,
+    WireChunk,
+    as_turns,
+    decode_whole,
+    to_choice,
+)
+from qaip_core.errors import ContextOverflowError, EndpointRetiredError, InvalidParameterError
+from qaip_core.report import Rule
+from qaip_core.types import Choice, Citation, Message, Part, Prompt, source_id
+
+__all__ = ["CHAT", "PERPLEXITY", "PerplexityParams"]
+
+_RETIRED = (
+    "Your key is fine: Perplexity ended chat completions on 2026-09-27. The successor is its "
+    "Agent API (POST /v1/agent), see "
+    "https://docs.perplexity.ai/docs/agent-api/migrate-from-sonar/overview; "
+    "a gateway that still serves chat completions works with base_url=..."
+)
+
+PERPLEXITY = Backend(
+    name="perplexity",
+    title="Perplexity",
+    base_url="https://api.perplexity.ai",
+    key_env=("PERPLEXITY_API_KEY", "PPLX_API_KEY"),
+    url_env=("PERPLEXITY_BASE_URL",),
+    docs="https://www.perplexity.ai/account/api/keys",
+    normalise_url=lambda url: url.removesuffix("/chat/completions"),
+    rules=(
+        Rule(
+            EndpointRetiredError,
+            status=(403,),
+            code=("chat_completions_not_available", "agent_api_migration_required"),
+            hint=_RETIRED,
+        ),
+        Rule(
+            EndpointRetiredError,
+            status=(403,),
+            text=r"now the agent api|/v1/(responses|agent)|migrate-from-sonar",
+            hint=_RETIRED,
+        ),
+        Rule(ContextOverflowError, text="total length of all messages is too long"),
+    ),
+)
+
+
+class PerplexityParams(Params):
+    """Parameters of Perplexity's chat completions.
+
+    Parameters:
+        model: such as "sonar"; sent as it is.
+        max_tokens: tokens of the answer, 1 to 128,000; prompt and answer share the window.
+        temperature: 0 up to, not including, 2. The service's default is 0.2.
+        top_p: 0 to 1. The service's default is 0.9.
+        top_k: 0 (off) to 2048.
+        presence_penalty: -2 to 2; not together with frequency_penalty.
+        frequency_penalty: above 0, where 1 means none (it multiplies).
+        search_domain_filter: domains to search, or with a leading "-" to leave out; at most 20
+            (3 in the first version of the API).
+        search_recency_filter: how old a source may be.
+        return_images: whether the answer brings images; closed beta.
+        return_related_questions: whether it brings further questions; closed beta.
+    """
+
+    model: str | None = None
+    max_tokens: Annotated[int, Field(ge=1, le=128_000)] | None = None
+    temperature: Annotated[float, Field(ge=0, lt=2)] | None = None
+    top_p: Annotated[float, Field(ge=0, le=1)] | None = None
+    top_k: Annotated[int, Field(ge=0, le=2048)] | None = None
+    presence_penalty: Annotated[float, Field(ge=-2, le=2)] | None = None
+    frequency_penalty: Annotated[float, Field(gt=0)] | None = None
+    search_domain_filter: Annotated[list[str], Field(max_length=20)] | None = None
+    search_recency_filter: Literal["hour", "day", "week", "month", "year"] | None = None
+    return_images: bool | None = None
+    return_related_questions: bool | None = None
+
+    @model_validator(mode="after")
+    def _one_penalty(self) -> PerplexityParams:
+        if self.presence_penalty is not None and self.frequency_penalty is not None:
+            raise ValueError("presence_penalty and frequency_penalty exclude each other")
+        return self
+
+
+class _Result(Wire):
+    url: str | None = None
+    title: str | None = None
+    date: str | None = None
+    last_updated: str | None = None
+    snippet: str | None = None
+    source: str | None = None
+
+    def citation(self, rank: int) -> Citation:
+        url = self.url or None  # an attachment has an empty one
+        more = {"last_updated": self.last_updated, "source_type": self.source}
+        return Citation(
+            id=source_id(url, self.snippet, None),
+            url=url,
+            title=self.title,
+            text=self.snippet,
+            date=self.date,
+            rank=rank,
+            metadata={k: v for k, v in more.items() if v is not None},
+        )
+
+
+class _Chunk(WireChunk):
+    kept: ClassVar[tuple[str, ...]] = ("images", "related_questions")
+
+    sources: Any = Field(default=None, alias="search_results")
+    links: Any = Field(default=None, alias="citations")
+    images: Any = None
+    related_questions: Any = None
+
+    def citations(self) -> tuple[Citation, ...]:
+        return _citations(self.sources, self.links)
+
+
+def _citations(results: Any, links: Any) -> tuple[Citation, ...]:
+    """Return the sources in the order that ``[n]`` counts: the results, else the bare links."""
+    found = results or [{"url": link} if isinstance(link, str) else link for link in links or ()]
+    return tuple(_Result.model_validate(r).citation(n) for n, r in enumerate(found, start=1))
+
+
+class _Decoder(ChunkDecoder):
+    """The service repeats all sources in every event: they are translated once, at the end."""
+
+    def __init__(self, params: Mapping[str, Any]) -> None:
+        super().__init__(params, _Chunk, PERPLEXITY.rules)
+        self._sources: Any = None
+        self._links: Any = None
+        self._length = 0
+
+    def _note(self, chunk: Any) -> None:
+        super()._note(chunk)
+        self._sources = chunk.sources or self._sources
+        self._links = chunk.links or self._links
+
+    def _delta(self, choice: WireChoice) -> Choice:
+        delta = to_choice(choice, choice.delta)
+        if choice.delta is None and choice.message is not None:
+            delta.text = (choice.message.content or "")[self._length :]
+        self._length += len(delta.text)
+        return delta
+
+    def _citations(self) -> tuple[Citation, ...]:
+        return _citations(self._sources, self._links)
+
+
+def _encode(prompt: Prompt, params: dict[str, Any], stream: bool) -> dict[str, Any]:
+    body = {**params, "messages": _turns(as_turns(prompt))}
+    return {**body, "stream": True} if stream else body
+
+
+def _turns(messages: Sequence[Message]) -> list[dict[str, Any]]:
+    """Bring turns into the order that the service demands: systems first, then alternating."""
+    ordered = sorted(messages, key=lambda m: m.role != "system")
+    return [
+        {"role": role, "content": _joined([m.content for m in run])}
+        for role, run in groupby(ordered, key=_role)
+    ]
+
+
+def _role(message: Message) -> str:
+    if message.role == "tool" or message.tool_calls:
+        raise InvalidParameterError("Perplexity takes no tool calls or tool results")
+    return message.role
+
+
+def _joined(contents: Sequence[str | Sequence[Part]]) -> Any:
+    if all(isinstance(content, str) for content in contents):
+        return "\n\n".join(str(content) for content in contents)
+    parts: list[Part] = []
+    for content in contents:
+        parts.extend([{"type": "text", "text": content}] if isinstance(content, str) else content)
+    return parts
+
+
+CHAT = Endpoint(
+    backend=PERPLEXITY,
+    path="/chat/completions",
+    params=PerplexityParams,
+    encode=_encode,
+    decode=lambda body: decode_whole(_Chunk, body, PERPLEXITY.rules),
+    decoder=_Decoder,
+    required=("model",),
+    cites=True,
+    thinks=True,
+)

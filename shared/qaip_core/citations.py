@@ -1,0 +1,33 @@
+"""Resolves ``[n]`` markers in an answer to spans of its citations.
+
+Offsets are those of the marker itself, in characters of the answer's text. A marker that
+names no source is left alone, and a citation without a marker gets no offset: none is invented.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+
+from qaip_core.types import Citation, Span
+
+__all__ = ["resolve_markers"]
+
+_MARKER = re.compile(r"\[(\d{1,4})\]")
+
+
+def resolve_markers(text: str, citations: Sequence[Citation]) -> tuple[Citation, ...]:
+    """Return the citations with the spans of the markers that name them.
+
+    Parameters:
+        text: the whole answer.
+        citations: in the service's order; marker ``[1]`` names the first.
+    """
+    spans: dict[int, list[Span]] = {}
+    for marker in _MARKER.finditer(text):
+        spans.setdefault(int(marker[1]), []).append(Span(marker.start(), marker.end()))
+    return tuple(
+        replace(citation, spans=tuple(spans[n])) if n in spans else citation
+        for n, citation in enumerate(citations, start=1)
+    )

@@ -1,0 +1,482 @@
+"""`Client` and `AsyncClient`: the only module that does I/O.
+
+Both drive the same steps of `qaip_core.flow`; they differ in ``await`` only.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import weakref
+from collections.abc import AsyncGenerator, Generator, Mapping, Sequence
+from contextlib import aclosing, suppress
+from dataclasses import replace
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+import httpx
+from pydantic_core import to_json
+
+from qaip_core.backend import Endpoint, Listing, T
+from qaip_core.connection import Settings
+from qaip_core.errors import (
+    ConfigurationError,
+    MalformedResponseError,
+    ServiceConnectionError,
+    ServiceError,
+    ServiceTimeoutError,
+)
+from qaip_core.flow import Ask, Call, Drain, Failure, Head, Pause, Send, Step, fetch, run
+from qaip_core.types import Completion, Prompt
+
+__all__ = ["AsyncClient", "Client"]
+
+_CANCEL_SECONDS = 2.0
+_DRAIN_SECONDS = 0.25
+_LIMITS = httpx.Limits(max_connections=None, max_keepalive_connections=100, keepalive_expiry=30)
+
+# By class name, since a caller's client may be of httpx or of its fork httpx2:
+# our class, and whether the request cannot have been served.
+_FAILURES: Mapping[str, tuple[type[ServiceError], bool]] = {
+    "ConnectTimeout": (ServiceTimeoutError, True),
+    "PoolTimeout": (ServiceTimeoutError, True),
+    "TimeoutException": (ServiceTimeoutError, False),
+    "ConnectError": (ServiceConnectionError, True),
+    "ProxyError": (ServiceConnectionError, True),
+    "LocalProtocolError": (ConfigurationError, True),
+    "UnsupportedProtocol": (ConfigurationError, True),
+    "InvalidURL": (ConfigurationError, True),
+    "DecodingError": (MalformedResponseError, False),
+    "TransportError": (ServiceConnectionError, False),
+    "StreamError": (ServiceConnectionError, False),
+}
+# A configuration error's own text could hold a header's value: it is not repeated.
+_ADVICE: Mapping[type[ServiceError], str] = {
+    ServiceTimeoutError: "{url} did not answer in time ({what}); raise timeout if it needs longer",
+    ServiceConnectionError: "the connection to {url} failed ({what}); check base_url, the network "
+    "and proxies",
+    ConfigurationError: "the request to {url} could not be made; check base_url and headers",
+    MalformedResponseError: "the body from {url} could not be decompressed ({what})",
+}
+
+
+@cache
+def _user_agent() -> str:
+    try:
+        return f"qaip-integrations/{version('qaip-integrations')}"
+    except PackageNotFoundError:  # run from a source tree that is not installed
+        return "qaip-integrations"
+
+
+@cache
+def _tls() -> Any:
+    """Return the default TLS context; loading the CAs takes 20 ms, once."""
+    return httpx.create_ssl_context()
+
+
+def _failure(error: Exception, settings: Settings) -> Failure:
+    """Translate a transport library's error; raise what is none of theirs."""
+    names = [c.__name__ for c in type(error).__mro__]
+    known = next((_FAILURES[n] for n in names if n in _FAILURES), None)
+    if known is None or not type(error).__module__.startswith("httpx"):
+        raise error
+    kind, unsent = known
+    what = str(error) or names[0]
+    ours = kind(_ADVICE[kind].format(url=settings.base_url, what=what), unsent=unsent)
+    return Failure(ours, error)
+
+
+class _Base:
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+
+    def call(
+        self, endpoint: Endpoint, prompt: Prompt, values: Mapping[str, Any], *, stream: bool
+    ) -> Call:
+        """Return a checked call; nothing is sent.
+
+        Parameters:
+            endpoint: the operation.
+            prompt: a text, or the turns of a conversation.
+            values: its parameters by their Python names, plus ``stop`` (a string or several,
+                cut on this side where the service has none) and ``extra_body``.
+            stream: whether to ask for a stream.
+
+        Raises:
+            InvalidParameterError: a name is unknown or a value out of range.
+        """
+        given = dict(values)
+        extra = given.pop("extra_body", None) or {}
+        stops = () if endpoint.stops else _as_stops(given.pop("stop", None))
+        params = endpoint.check(given)
+        settings = self.settings
+        more = {**settings.extra_body, **extra}
+        stream = stream or endpoint.must_stream({**params, **more})
+        body: dict[str, Any] = endpoint.encode(prompt, params, stream)
+        return Call(
+            **self._common(endpoint.path),
+            endpoint=endpoint,
+            body={**body, **more},
+            policy=settings.policy,
+            accept=endpoint.accept if stream else "application/json",
+            repair=endpoint.repair,
+            stream=stream,
+            stops=stops,
+            params={**params, **more},
+        )
+
+    def _reading(self, listing: Listing[Any]) -> Ask:
+        policy = replace(self.settings.policy, retry_unanswered=True)
+        return Ask(**self._common(listing.path), body=None, policy=policy)
+
+    def _common(self, path: str) -> dict[str, Any]:
+        settings = self.settings
+        return {
+            "backend": settings.backend,
+            "url": settings.base_url + path,
+            "headers": settings.headers,
+            "env": settings.backend.key_env[0],
+            "fresh_key": callable(settings.key),
+        }
+
+    def _headers(self, headers: Mapping[str, str], key: str | None) -> dict[str, str]:
+        backend = self.settings.backend
+        auth = {backend.key_header: backend.key_prefix + key} if key else {}
+        return {
+            "user-agent": _user_agent(),
+            "content-type": "application/json",
+            **headers,
+            **auth,
+        }
+
+    def request(self, http: Any, step: Send, key: str | None) -> Any:
+        """Return the httpx request of a step."""
+        return http.build_request(
+            step.method,
+            step.url,
+            headers=self._headers(step.headers, key),
+            content=step.content,
+            timeout=httpx.Timeout(**self.settings.timeouts),
+        )
+
+    def _cancellation(self, call: Call) -> tuple[str, bytes] | None:
+        """Return URL and body of the request that ends a run whose reader has left."""
+        stop = call.endpoint.cancel(call.decoder, call.body) if call.decoder else None
+        return (self.settings.base_url + stop[0], to_json(stop[1])) if stop else None
+
+
+def _allow_idle(request: Any, step: Send) -> None:
+    """Once a stream has begun, silence is measured by the idle limit, not by ``timeout``."""
+    if step.stream:
+        request.extensions["timeout"]["read"] = step.idle_timeout
+
+
+def _head(response: Any) -> Head:
+    return Head(response.status_code, {k.lower(): v for k, v in response.headers.items()})
+
+
+def _as_stops(stop: Any) -> Sequence[str]:
+    return (stop,) if isinstance(stop, str) else tuple(stop or ())
+
+
+def _sum(increments: Sequence[Completion]) -> Completion:
+    total = increments[0]
+    for increment in increments[1:]:
+        total = total + increment
+    return total
+
+
+class Client(_Base):
+    """Talks to one service over a pool of connections.
+
+    Parameters:
+        settings: from `Connection.settings`.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__(settings)
+        self._own: httpx.Client | None = None
+        self._release: Any = None
+
+    def complete(self, endpoint: Endpoint, prompt: Prompt, values: Mapping[str, Any]) -> Completion:
+        """Return the whole answer; see `call` for the parameters.
+
+        Raises:
+            ServiceError: see `qaip_core.errors`.
+        """
+        return _sum(list(self._drive(self.call(endpoint, prompt, values, stream=False))))
+
+    def stream(
+        self, endpoint: Endpoint, prompt: Prompt, values: Mapping[str, Any]
+    ) -> Generator[Completion, None, None]:
+        """Return the increments of the answer; the last one has ``last`` set.
+
+        Raises:
+            ServiceError: see `qaip_core.errors`; what had arrived is in its ``partial``.
+        """
+        return self._drive(self.call(endpoint, prompt, values, stream=True))
+
+    def fetch(self, listing: Listing[T]) -> T:
+        """Return what a read-only operation answers.
+
+        Raises:
+            ServiceError: see `qaip_core.errors`.
+        """
+        steps = fetch(self._reading(listing))
+        exchange = _Exchange(self)
+        reply: Any = None
+        try:
+            while True:
+                reply = exchange.perform(steps.send(reply))
+        except StopIteration as stop:
+            return listing.decode(stop.value)
+        finally:
+            exchange.close()
+
+    def close(self) -> None:
+        """Close the connections that were opened here; the client can be used again."""
+        if self._release is not None:
+            self._release()
+        self._own = self._release = None
+
+    def _drive(self, call: Call) -> Generator[Completion, None, None]:
+        exchange = _Exchange(self)
+        steps = run(call)
+        reply: Any = None
+        try:
+            while True:
+                step = steps.send(reply)
+                if type(step) is list:
+                    yield from step
+                    reply = None
+                else:
+                    reply = exchange.perform(step)
+        except StopIteration:
+            return
+        except GeneratorExit:
+            exchange.close()
+            self._cancel(call)
+            raise
+        finally:
+            exchange.close()
+
+    def _cancel(self, call: Call) -> None:
+        request = self._cancellation(call)
+        if request is None:
+            return
+        url, content = request
+        with suppress(Exception):  # the caller has left: nobody to tell
+            headers = self._headers(call.headers, self.settings.key_now())
+            self.http().post(url, headers=headers, content=content, timeout=_CANCEL_SECONDS)
+
+    def http(self) -> Any:
+        """Return the caller's httpx client, or our own, made at the first call."""
+        if self.settings.http_client is not None:
+            return self.settings.http_client
+        if self._own is None:
+            self._own = httpx.Client(verify=_tls(), limits=_LIMITS)
+            self._release = weakref.finalize(self, self._own.close)
+        return self._own
+
+
+class _Exchange:
+    """One request and its response at a time."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self._settings = client.settings
+        self._response: Any = None
+        self._chunks: Any = None
+
+    def perform(self, step: Step) -> Any:
+        try:
+            if type(step) is Send:
+                return self._send(step)
+            if type(step) is Pause:
+                self.close()
+                return time.sleep(step.seconds)
+            if type(step) is Drain:
+                return self._drain()
+            return next(self._chunks, b"")
+        except Exception as error:  # noqa: BLE001 -- re-raised if it is not the transport's
+            return _failure(error, self._settings)
+
+    def _send(self, step: Send) -> Head:
+        self.close()
+        http = self._client.http()
+        request = self._client.request(http, step, self._settings.key_now())
+        self._response = http.send(request, stream=True, follow_redirects=False)
+        _allow_idle(request, step)
+        self._chunks = self._response.iter_bytes()
+        return _head(self._response)
+
+    def _drain(self) -> None:
+        end = time.monotonic() + _DRAIN_SECONDS
+        for _ in self._chunks:
+            if time.monotonic() > end:
+                return
+
+    def close(self) -> None:
+        if self._response is not None:
+            self._response.close()
+            self._response = self._chunks = None
+
+
+class AsyncClient(_Base):
+    """Talks to one service over a pool of connections for each event loop.
+
+    Parameters:
+        settings: from `Connection.settings`.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__(settings)
+        self._own: weakref.WeakKeyDictionary[Any, tuple[Any, AsyncGenerator[None, None]]] = (
+            weakref.WeakKeyDictionary()
+        )
+
+    async def complete(
+        self, endpoint: Endpoint, prompt: Prompt, values: Mapping[str, Any]
+    ) -> Completion:
+        """Return the whole answer; see `call` for the parameters.
+
+        Raises:
+            ServiceError: see `qaip_core.errors`.
+        """
+        call = self.call(endpoint, prompt, values, stream=False)
+        async with aclosing(self._drive(call)) as increments:
+            return _sum([increment async for increment in increments])
+
+    def stream(
+        self, endpoint: Endpoint, prompt: Prompt, values: Mapping[str, Any]
+    ) -> AsyncGenerator[Completion, None]:
+        """Return the increments of the answer; the last one has ``last`` set.
+
+        Raises:
+            ServiceError: see `qaip_core.errors`; what had arrived is in its ``partial``.
+        """
+        return self._drive(self.call(endpoint, prompt, values, stream=True))
+
+    async def fetch(self, listing: Listing[T]) -> T:
+        """Return what a read-only operation answers.
+
+        Raises:
+            ServiceError: see `qaip_core.errors`.
+        """
+        steps = fetch(self._reading(listing))
+        exchange = _AsyncExchange(self)
+        reply: Any = None
+        try:
+            while True:
+                reply = await exchange.perform(steps.send(reply))
+        except StopIteration as stop:
+            return listing.decode(stop.value)
+        finally:
+            await exchange.close()
+
+    async def close(self) -> None:
+        """Close the connections that were opened in this event loop."""
+        own = self._own.pop(asyncio.get_running_loop(), None)
+        if own is not None:
+            await own[1].aclose()
+
+    async def _drive(self, call: Call) -> AsyncGenerator[Completion, None]:
+        exchange = _AsyncExchange(self)
+        steps = run(call)
+        reply: Any = None
+        try:
+            while True:
+                step = steps.send(reply)
+                if type(step) is list:
+                    for increment in step:
+                        yield increment
+                    reply = None
+                else:
+                    reply = await exchange.perform(step)
+        except StopIteration:
+            return
+        except (GeneratorExit, asyncio.CancelledError):
+            await exchange.close()
+            await self._cancel(call)
+            raise
+        finally:
+            await exchange.close()
+
+    async def _cancel(self, call: Call) -> None:
+        request = self._cancellation(call)
+        if request is None:
+            return
+        url, content = request
+        with suppress(Exception):  # the caller has left: nobody to tell
+            headers = self._headers(call.headers, await self.settings.key_soon())
+            http = await self.http()
+            await http.post(url, headers=headers, content=content, timeout=_CANCEL_SECONDS)
+
+    async def http(self) -> Any:
+        if self.settings.http_async_client is not None:
+            return self.settings.http_async_client
+        loop = asyncio.get_running_loop()
+        if loop not in self._own:
+            for ended in [known for known in self._own if known.is_closed()]:
+                del self._own[ended]
+            http = httpx.AsyncClient(verify=_tls(), limits=_LIMITS)
+            keeper = _close_with_loop(http)
+            self._own[loop] = http, keeper
+            await anext(keeper)
+        return self._own[loop][0]
+
+
+async def _close_with_loop(http: httpx.AsyncClient) -> AsyncGenerator[None, None]:
+    """Close a client when its event loop shuts down, or when nobody holds it any more.
+
+    Event loops close the async generators that are still open, before they end: so the
+    connections are closed in time, without any call by the user.
+    """
+    try:
+        yield
+    finally:
+        await http.aclose()
+
+
+class _AsyncExchange:
+    """One request and its response at a time."""
+
+    def __init__(self, client: AsyncClient) -> None:
+        self._client = client
+        self._settings = client.settings
+        self._response: Any = None
+        self._chunks: Any = None
+
+    async def perform(self, step: Step) -> Any:
+        try:
+            if type(step) is Send:
+                return await self._send(step)
+            if type(step) is Pause:
+                await self.close()
+                return await asyncio.sleep(step.seconds)
+            if type(step) is Drain:
+                return await self._drain()
+            return await anext(self._chunks, b"")
+        except Exception as error:  # noqa: BLE001 -- re-raised if it is not the transport's
+            return _failure(error, self._settings)
+
+    async def _send(self, step: Send) -> Head:
+        await self.close()
+        http = await self._client.http()
+        request = self._client.request(http, step, await self._settings.key_soon())
+        self._response = await http.send(request, stream=True, follow_redirects=False)
+        _allow_idle(request, step)
+        self._chunks = self._response.aiter_bytes()
+        return _head(self._response)
+
+    async def _drain(self) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_DRAIN_SECONDS):
+                async for _ in self._chunks:
+                    pass
+
+    async def close(self) -> None:
+        if self._response is not None:
+            response, self._response, self._chunks = self._response, None, None
+            await response.aclose()

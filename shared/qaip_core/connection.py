@@ -1,0 +1,213 @@
+"""How to reach a service: the fields that the classes of both frameworks share."""
+
+from __future__ import annotations
+
+import inspect
+import ipaddress
+import os
+import re
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, Any, TypeAlias, cast
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
+
+from qaip_core.backend import Backend
+from qaip_core.errors import ConfigurationError, MissingKeyError
+from qaip_core.flow import OnIncomplete, Policy
+
+__all__ = ["ApiKey", "Connection", "Settings", "environment"]
+
+ApiKey: TypeAlias = SecretStr | Callable[[], str] | Callable[[], Awaitable[str]]
+
+_CONNECT_SECONDS = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Everything that a client needs to know, checked; see `Connection` for the meanings."""
+
+    backend: Backend
+    base_url: str
+    key: ApiKey | None = field(default=None, repr=False)
+    timeout: float | dict[str, float | None] | None = None
+    policy: Policy = field(default_factory=Policy)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    extra_body: Mapping[str, Any] = field(default_factory=dict)
+    http_client: Any = None
+    http_async_client: Any = None
+
+    @property
+    def timeouts(self) -> dict[str, float | None]:
+        """Seconds for each phase, by httpx's names."""
+        given = self.timeout
+        if isinstance(given, dict):
+            return {"connect": _CONNECT_SECONDS, "read": None, "write": None, "pool": None, **given}
+        connect = _CONNECT_SECONDS if given is None else min(given, _CONNECT_SECONDS)
+        return {"connect": connect, "read": given, "write": given, "pool": given}
+
+    def key_now(self) -> str | None:
+        """Return the key for one request; its source is asked each time."""
+        key = self.key
+        if key is None:
+            return None
+        value = key.get_secret_value() if isinstance(key, SecretStr) else key()
+        if inspect.isawaitable(value):
+            cast("Any", value).close()
+            raise ConfigurationError(
+                "api_key is an async callable, which only the async methods can ask; "
+                "pass a plain callable for the sync ones"
+            )
+        return _sound_key(value)
+
+    async def key_soon(self) -> str | None:
+        """Return the key for one request, from a sync or an async source."""
+        key = self.key
+        if key is None or isinstance(key, SecretStr):
+            return self.key_now()
+        value = key()
+        return _sound_key(await value if inspect.isawaitable(value) else value)
+
+
+def _phases(value: Any) -> Any:
+    """Return an ``httpx.Timeout`` as a mapping, which can be serialized."""
+    names = ("connect", "read", "write", "pool")
+    return {n: getattr(value, n) for n in names} if hasattr(value, "connect") else value
+
+
+_Timeout: TypeAlias = float | dict[str, float | None] | None
+
+
+class Connection(BaseModel):
+    """How to reach a service.
+
+    Parameters:
+        api_key: the key, or a callable (sync or async) that is asked before every request;
+            read from the environment where it is not given.
+        base_url: where the service is; read from the environment, else the vendor's address.
+        timeout: seconds of silence allowed while an answer is awaited (connecting: at most 10),
+            an ``httpx.Timeout`` (or a mapping) for each phase of its own, or None for no limit.
+            Not given: 600.
+        max_retries: further requests after a failed one, 0 for none.
+        stream_idle_timeout: seconds that a stream may take without content; keep-alives do
+            not count. None for no limit.
+        http_client, http_async_client: your own httpx clients (proxies, private CAs); they are
+            never closed here.
+        default_headers: sent with every request.
+        extra_body: merged into every JSON body, for parameters that are not modelled yet.
+        on_incomplete: what to do when a stream ends before its end mark: "raise", "warn"
+            (`IncompleteAnswerWarning`) or "ignore".
+        retry_unanswered: also repeat a request that was sent but never answered. The service
+            may have run, and billed, it already.
+    """
+
+    model_config = ConfigDict(arbitrary_types_allowed=True, hide_input_in_errors=True)
+
+    api_key: ApiKey | None = Field(default=None, exclude=True, repr=False)
+    base_url: str | None = None
+    timeout: Annotated[_Timeout, BeforeValidator(_phases)] = None
+    max_retries: int = Field(default=2, ge=0, le=20)
+    stream_idle_timeout: float | None = Field(default=60.0, gt=0)
+    http_client: Any = Field(default=None, exclude=True, repr=False)
+    http_async_client: Any = Field(default=None, exclude=True, repr=False)
+    default_headers: Mapping[str, str] | None = Field(default=None, exclude=True, repr=False)
+    extra_body: Mapping[str, Any] | None = None
+    on_incomplete: OnIncomplete = "raise"
+    retry_unanswered: bool = False
+
+    def settings(self, backend: Backend) -> Settings:
+        """Return the checked settings for a service.
+
+        Raises:
+            MissingKeyError: there is no key.
+            ConfigurationError: the base URL cannot be used.
+        """
+        key = self.api_key
+        if key is None and (found := environment(backend.key_env)):
+            key = SecretStr(found)
+        if key is None and backend.key_required:
+            names = " or ".join(backend.key_env)
+            raise MissingKeyError(
+                f"No key for {backend.title}: pass api_key=... or set {names} ({backend.docs}).",
+                service=backend.name,
+            )
+        if isinstance(key, SecretStr):
+            _sound_key(key.get_secret_value())
+        url = base_url(backend, self.base_url)
+        if key is not None:
+            _refuse_clear_text(url)
+        return Settings(
+            backend=backend,
+            base_url=url,
+            key=key,
+            timeout=self.timeout if "timeout" in self.model_fields_set else backend.timeout,
+            policy=Policy(
+                max_retries=self.max_retries,
+                idle_timeout=self.stream_idle_timeout,
+                retry_unanswered=self.retry_unanswered,
+                on_incomplete=self.on_incomplete,
+            ),
+            headers=dict(self.default_headers or {}),
+            extra_body=dict(self.extra_body or {}),
+            http_client=self.http_client,
+            http_async_client=self.http_async_client,
+        )
+
+
+def environment(names: tuple[str, ...]) -> str | None:
+    """Return the first of the environment variables that is set and not empty."""
+    return next((value for name in names if (value := os.environ.get(name))), None)
+
+
+def base_url(backend: Backend, given: str | None) -> str:
+    """Return the service's base URL, normalised.
+
+    Raises:
+        ConfigurationError: it is missing, no http(s) URL, or holds what a base URL may not.
+    """
+    url = given or environment(backend.url_env) or backend.base_url
+    if not url:
+        raise ConfigurationError(
+            f"{backend.title} has no common address: pass base_url=... "
+            f"or set {' or '.join(backend.url_env)}.",
+            service=backend.name,
+        )
+    if re.search(r"[\x00-\x20\x7f]", url):
+        raise ConfigurationError("base_url holds white space or control characters")
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ConfigurationError("base_url must begin with https:// (or http:// for loopback)")
+    if parts.username or parts.password or parts.query or parts.fragment:
+        raise ConfigurationError(
+            "base_url must not hold user info, a query or a fragment; "
+            "keys go into api_key, further headers into default_headers"
+        )
+    return backend.normalise_url(url.rstrip("/"))
+
+
+def _refuse_clear_text(url: str) -> None:
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    if parts.scheme == "http" and not _is_loopback(host):
+        raise ConfigurationError(
+            f"the key would cross the network in clear text to {host}: use https in base_url"
+        )
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
+
+
+def _sound_key(value: Any) -> str:
+    """Return the key; refuse what could not stand in a header, without showing it."""
+    if not isinstance(value, str) or not value.strip():
+        raise MissingKeyError("api_key is empty or no string")
+    if not value.isascii() or not value.isprintable() or " " in value:
+        raise ConfigurationError(
+            "api_key holds white space, control or non-ASCII characters; was it pasted with more?"
+        )
+    return value

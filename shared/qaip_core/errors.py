@@ -1,0 +1,248 @@
+"""One tree of errors for all services.
+
+::
+
+    ServiceError                     everything below; catch this one
+    ├── ConfigurationError           known before a request is sent (also a ValueError)
+    │   ├── MissingKeyError          no key given and none in the environment
+    │   └── InvalidParameterError    unknown name, value out of range, unsupported input
+    ├── TransportError               no answer came
+    │   ├── ServiceConnectionError   refused, reset, DNS, TLS, proxy
+    │   └── ServiceTimeoutError      nothing came in time (also a TimeoutError)
+    ├── StatusError                  the service answered with an error status
+    │   ├── BadRequestError          400 and other 4xx
+    │   │   ├── ContextOverflowError     the prompt is too long for the model
+    │   │   └── ModelNotReadyError       the model exists but is not serving yet
+    │   ├── AuthenticationError      401
+    │   ├── PaymentRequiredError     402
+    │   ├── PermissionDeniedError    403
+    │   │   └── EndpointRetiredError     the vendor has switched this call off
+    │   ├── NotFoundError            404
+    │   ├── ConflictError            409
+    │   ├── PreconditionFailedError  412
+    │   ├── UnprocessableEntityError 422
+    │   ├── RateLimitError           429
+    │   └── ServerError              5xx
+    └── AnswerError                  status 200, but no complete answer
+        ├── MalformedResponseError   a body of another shape than documented
+        ├── IncompleteStreamError    the stream ended before its end mark
+        └── ServerReportedError      the service reported an error inside a stream
+
+Whatever had arrived when an error interrupted an answer is in ``error.partial``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from qaip_core.types import Completion
+
+__all__ = [
+    "AnswerError",
+    "AuthenticationError",
+    "BadRequestError",
+    "ConfigurationError",
+    "ConflictError",
+    "ContextOverflowError",
+    "EndpointRetiredError",
+    "IncompleteStreamError",
+    "InvalidParameterError",
+    "MalformedResponseError",
+    "MissingKeyError",
+    "ModelNotReadyError",
+    "NotFoundError",
+    "PaymentRequiredError",
+    "PermissionDeniedError",
+    "PreconditionFailedError",
+    "RateLimitError",
+    "ServerError",
+    "ServerReportedError",
+    "ServiceConnectionError",
+    "ServiceError",
+    "ServiceTimeoutError",
+    "StatusError",
+    "TransportError",
+    "UnprocessableEntityError",
+    "for_status",
+]
+
+
+class ServiceError(Exception):
+    """Base of every error that this package raises.
+
+    Attributes:
+        message: what happened and what to do about it.
+        service: the service's name, such as ``"perplexity"``.
+        status: the HTTP status, or the status that an error event reports.
+        code: the service's own error code or type, as sent.
+        request_id: the service's id of the request, for its support.
+        retry_after: seconds that the service asks to wait.
+        attempts: how many requests were sent.
+        body: the decoded error body, or its text.
+        headers: the response headers.
+        partial: the answer as far as it had arrived.
+        is_retryable: whether the same call may succeed later.
+        unsent: whether the request certainly did not reach the service.
+    """
+
+    is_retryable = False
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        service: str | None = None,
+        status: int | None = None,
+        code: str | None = None,
+        request_id: str | None = None,
+        retry_after: float | None = None,
+        attempts: int = 0,
+        body: Any = None,
+        headers: Mapping[str, str] | None = None,
+        partial: Completion | None = None,
+        unsent: bool = False,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.service = service
+        self.status = status
+        self.code = code
+        self.request_id = request_id
+        self.retry_after = retry_after
+        self.attempts = attempts
+        self.body = body
+        self.headers = headers
+        self.partial = partial
+        self.unsent = unsent
+
+    @property
+    def partial_text(self) -> str:
+        """The text that had arrived before the error; empty if none had."""
+        return self.partial.text if self.partial else ""
+
+
+class ConfigurationError(ServiceError, ValueError):
+    """The call cannot be made as it is configured; nothing was sent."""
+
+
+class MissingKeyError(ConfigurationError):
+    """No API key was given and none is in the environment."""
+
+
+class InvalidParameterError(ConfigurationError):
+    """A parameter is unknown, out of range, or of a kind that the service does not take."""
+
+
+class TransportError(ServiceError):
+    """No answer came from the service."""
+
+    is_retryable = True
+
+
+class ServiceConnectionError(TransportError):
+    """The connection could not be made, or broke before the answer began."""
+
+
+class ServiceTimeoutError(TransportError, TimeoutError):
+    """The service did not answer in time."""
+
+
+class StatusError(ServiceError):
+    """The service answered with an error status."""
+
+
+class BadRequestError(StatusError):
+    """The service refused the request (400, 405, 413, 415 and other 4xx)."""
+
+
+class ContextOverflowError(BadRequestError):
+    """The prompt does not fit into the model's context window."""
+
+
+class ModelNotReadyError(BadRequestError):
+    """The model exists but is not serving yet; try again later."""
+
+    is_retryable = True
+
+
+class AuthenticationError(StatusError):
+    """The key is missing, wrong or expired (401)."""
+
+
+class PaymentRequiredError(StatusError):
+    """The account has no plan, no credit, or reached its limit (402)."""
+
+
+class PermissionDeniedError(StatusError):
+    """The key is valid but may not do this (403)."""
+
+
+class EndpointRetiredError(PermissionDeniedError):
+    """The vendor has switched this call off; the message names its successor."""
+
+
+class NotFoundError(StatusError):
+    """Unknown model, id or path (404)."""
+
+
+class ConflictError(StatusError):
+    """The resource is in another state than the request assumes (409)."""
+
+    is_retryable = True
+
+
+class PreconditionFailedError(StatusError):
+    """The account or model is not in a state to serve this (412)."""
+
+
+class UnprocessableEntityError(StatusError):
+    """The service refused a field of the request (422)."""
+
+
+class RateLimitError(StatusError):
+    """Too many requests or tokens (429); see ``retry_after``."""
+
+    is_retryable = True
+
+
+class ServerError(StatusError):
+    """The service failed (5xx)."""
+
+    is_retryable = True
+
+
+class AnswerError(ServiceError):
+    """The status was a success, but the answer is not complete."""
+
+
+class MalformedResponseError(AnswerError):
+    """The body has another shape than the service documents."""
+
+
+class IncompleteStreamError(AnswerError):
+    """The stream ended before its end mark; ``partial`` holds what had arrived."""
+
+    is_retryable = True
+
+
+class ServerReportedError(AnswerError):
+    """The service reported an error inside a stream that began as a success."""
+
+
+BY_STATUS: Mapping[int, type[StatusError]] = {
+    401: AuthenticationError,
+    402: PaymentRequiredError,
+    403: PermissionDeniedError,
+    404: NotFoundError,
+    409: ConflictError,
+    412: PreconditionFailedError,
+    422: UnprocessableEntityError,
+    429: RateLimitError,
+}
+
+
+def for_status(status: int) -> type[StatusError]:
+    """Return the error class of an HTTP status."""
+    return BY_STATUS.get(status) or (ServerError if status >= 500 else BadRequestError)

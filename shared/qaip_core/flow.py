@@ -1,0 +1,441 @@
+"""When to send, wait, retry and give up: one generator of steps, no I/O.
+
+A driver performs each step and sends back what came of it::
+
+    Send   -> Head | Failure      send the request, wait for the response's head
+    Read   -> bytes | Failure     the next bytes of the body, b"" at its end
+    Pause  -> None                wait
+    Drain  -> None                read what is left, briefly, so that the connection lives on
+    list   -> None                increments for the caller
+
+So retries, end-of-stream rules and errors are written once, for sync and async alike.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+import warnings
+from collections.abc import Callable, Generator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from email.utils import parsedate_to_datetime
+from typing import Any, Literal, TypeAlias
+
+from pydantic_core import from_json, to_json
+
+from qaip_core.answer import Answer
+from qaip_core.backend import Backend, Decoder, Endpoint
+from qaip_core.errors import (
+    IncompleteStreamError,
+    MalformedResponseError,
+    ModelNotReadyError,
+    ServiceConnectionError,
+    ServiceError,
+    ServiceTimeoutError,
+    StatusError,
+    TransportError,
+)
+from qaip_core.framing import MAX_EVENT_BYTES, Event, Framing, Whole
+from qaip_core.report import read_report, status_error
+from qaip_core.types import Completion
+
+__all__ = [
+    "Ask",
+    "Call",
+    "Drain",
+    "Failure",
+    "Head",
+    "IncompleteAnswerWarning",
+    "Pause",
+    "Policy",
+    "Read",
+    "Send",
+    "Step",
+    "fetch",
+    "parse_retry_after",
+    "run",
+]
+
+_ERROR_BODY_BYTES = 64 * 1024
+
+OnIncomplete: TypeAlias = Literal["raise", "warn", "ignore"]
+
+
+class IncompleteAnswerWarning(UserWarning):
+    """A stream ended before its end mark, and ``on_incomplete="warn"`` was set."""
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """How long to wait and how often to try.
+
+    Parameters:
+        max_retries: further requests after the first.
+        max_wait: seconds; a service that asks for more is not waited for.
+        idle_timeout: seconds without content that a stream may take; None for no limit.
+        retry_unanswered: also repeat a request that was sent but not answered.
+        on_incomplete: what to do about a stream that ends before its end mark.
+    """
+
+    max_retries: int = 2
+    max_wait: float = 120.0
+    idle_timeout: float | None = 60.0
+    retry_unanswered: bool = False
+    on_incomplete: OnIncomplete = "raise"
+
+    def delay(self, error: ServiceError) -> float | None:
+        """Return the seconds to wait before the next attempt; None to give up."""
+        if error.attempts > self.max_retries or not self._may_repeat(error):
+            return None
+        if error.retry_after is not None:
+            return error.retry_after if error.retry_after <= self.max_wait else None
+        ceiling: float = min(0.5 * 2 ** (error.attempts - 1), 8.0)
+        return ceiling * random.uniform(0.5, 1.0)  # noqa: S311 -- jitter, no secret
+
+    def _may_repeat(self, error: ServiceError) -> bool:
+        if isinstance(error, ModelNotReadyError):
+            return False
+        if isinstance(error, TransportError | IncompleteStreamError):
+            return self.retry_unanswered or error.unsent
+        return error.is_retryable
+
+
+@dataclass(slots=True, kw_only=True)
+class Ask:
+    """One request, with all that its retries and errors need to know.
+
+    Parameters:
+        backend: the service.
+        url: the full URL.
+        body: the JSON body; None for a GET.
+        policy: waiting and retrying.
+        accept: the Accept header.
+        headers: beyond those that every request has; never the key.
+        env: the environment variable of the key, for hints.
+        fresh_key: whether each request asks for its key anew, so that a 401 is worth one repeat.
+        repair: another body to try once after an error; None to give up.
+        stream: whether the body asks for a stream.
+        attempts: how many requests were sent.
+    """
+
+    backend: Backend
+    url: str
+    body: dict[str, Any] | None
+    policy: Policy
+    accept: str = "application/json"
+    headers: Mapping[str, str] = field(default_factory=dict)
+    env: str = ""
+    fresh_key: bool = False
+    repair: Callable[[Exception, dict[str, Any]], dict[str, Any] | None] | None = None
+    stream: bool = False
+    attempts: int = 0
+
+
+@dataclass(slots=True, kw_only=True)
+class Call(Ask):
+    """One call of an endpoint that answers a prompt.
+
+    Parameters:
+        endpoint: the operation.
+        params: the checked parameters.
+        stops: stop sequences to cut at on this side.
+        decoder: that of the stream, once there is one.
+    """
+
+    endpoint: Endpoint
+    params: Mapping[str, Any]
+    stops: Sequence[str] = ()
+    decoder: Decoder | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """Send this request and wait for the head of the response."""
+
+    url: str
+    headers: Mapping[str, str]
+    content: bytes | None
+    idle_timeout: float | None
+    stream: bool
+
+    @property
+    def method(self) -> str:
+        """POST with a body, else GET."""
+        return "GET" if self.content is None else "POST"
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The head of a response; header names in lower case."""
+
+    status: int
+    headers: Mapping[str, str]
+
+    @property
+    def media_type(self) -> str:
+        """The content type without its parameters."""
+        return self.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """What went wrong below HTTP.
+
+    Parameters:
+        error: ours.
+        cause: the transport library's.
+    """
+
+    error: ServiceError
+    cause: BaseException
+
+
+class Read:
+    """Read the next bytes of the body."""
+
+
+class Drain:
+    """Read to the end, but not for long."""
+
+
+READ = Read()
+DRAIN = Drain()
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """Wait before the next attempt."""
+
+    seconds: float
+
+
+Step: TypeAlias = Send | Read | Drain | Pause | list[Completion]
+Steps: TypeAlias = Generator[Step, Any, None]
+
+
+def run(call: Call) -> Steps:
+    """Return the steps of a call; the last list of increments closes the answer."""
+    while True:
+        try:
+            head = yield from _open(call)
+            yield from _answer(call, head)
+        except ServiceError as error:
+            delay = _early_delay(call, error)
+            if delay is None:
+                raise
+            yield Pause(delay)
+        else:
+            return
+
+
+def _early_delay(call: Call, error: ServiceError) -> float | None:
+    """Return the delay after an error inside an answer that had no content yet."""
+    early = isinstance(error, StatusError) or error.partial is None or _has_content(error.partial)
+    return None if early else call.policy.delay(error)
+
+
+def _has_content(answer: Completion) -> bool:
+    return any(c.text or c.reasoning or c.tool_calls for c in answer.choices)
+
+
+def fetch(ask: Ask) -> Generator[Step, Any, Any]:
+    """Return the steps of a read-only request; their value is the JSON body."""
+    head = yield from _open(ask)
+    content = yield from _read_all(MAX_EVENT_BYTES)
+    try:
+        return from_json(content)
+    except ValueError as error:
+        problem = _not_json(content)
+        _sign(problem, ask, head)
+        raise problem from error
+
+
+def _open(ask: Ask) -> Generator[Step, Any, Head]:
+    """Send until the service answers with a success."""
+    refreshed = repaired = False
+    while True:
+        ask.attempts += 1
+        content = None if ask.body is None else to_json(ask.body)
+        headers = {"accept": ask.accept, **ask.headers}
+        reply = yield Send(ask.url, headers, content, ask.policy.idle_timeout, ask.stream)
+        if isinstance(reply, Head):
+            if 200 <= reply.status < 300:
+                return reply
+            error: ServiceError = yield from _refusal(ask, reply)
+            cause: BaseException | None = None
+        else:
+            error, cause = reply.error, reply.cause
+        _sign(error, ask)
+        if error.status == 401 and ask.fresh_key and not refreshed:
+            refreshed = True  # the key may have expired between two calls of its source
+            continue
+        body = None if repaired or not ask.repair else ask.repair(error, ask.body or {})
+        if body is not None:
+            ask.body, repaired = body, True
+            continue
+        delay = ask.policy.delay(error)
+        if delay is None:
+            raise error from cause
+        yield Pause(delay)
+
+
+def _refusal(ask: Ask, head: Head) -> Generator[Step, Any, StatusError]:
+    content = yield from _read_all(_ERROR_BODY_BYTES)
+    error = status_error(
+        read_report(content),
+        status=head.status,
+        rules=ask.backend.rules,
+        env=ask.env,
+        url=ask.url,
+        location=head.headers.get("location"),
+    )
+    error.retry_after = parse_retry_after(head.headers)
+    _sign(error, ask, head)
+    return error
+
+
+def _read_all(limit: int) -> Generator[Step, Any, bytes]:
+    """Return an error body as far as it can be had."""
+    parts: list[bytes] = []
+    size = 0
+    while size < limit:
+        chunk = yield READ
+        if not isinstance(chunk, bytes) or not chunk:
+            break
+        parts.append(chunk)
+        size += len(chunk)
+    return b"".join(parts)[:limit]
+
+
+def _answer(call: Call, head: Head) -> Steps:
+    """Read the body of a success and hand out what it says."""
+    endpoint = call.endpoint
+    call.decoder = decoder = endpoint.decoder(call.params)
+    answer = Answer(call.stops, thinks=endpoint.thinks, cites=endpoint.cites and endpoint.markers)
+    framing: Framing = endpoint.framing(head.media_type) if call.stream else Whole()
+    try:
+        final = yield from _increments(call, decoder, framing, answer)
+        final = final or _unfinished(call, decoder)
+        final.metadata = {**_kept_headers(endpoint, head), **final.metadata}
+        if final.model is None and endpoint.model:
+            final.model = endpoint.model
+        yield [answer.close(final)]
+        if decoder.ended:
+            yield DRAIN
+    except ServiceError as error:
+        _sign(error, call, head)
+        error.partial = answer.partial(decoder.rest())
+        raise
+
+
+def _increments(
+    call: Call, decoder: Decoder, framing: Framing, answer: Answer
+) -> Generator[Step, Any, Completion | None]:
+    """Hand out increments until the end; return the closing one, None if there is none."""
+    idle = call.policy.idle_timeout if call.stream else None
+    heard = time.monotonic()
+    while not decoder.ended:
+        chunk = yield READ
+        if isinstance(chunk, Failure):
+            if isinstance(chunk.error, ServiceConnectionError) and call.stream:
+                return decoder.finish(
+                    cut=True
+                )  # a cut: whether it matters is for the end rule to say
+            raise chunk.error from chunk.cause
+        events = framing.feed(chunk) if chunk else framing.close()
+        ready: list[Completion] = []
+        try:
+            for event in events:
+                if event.name == "whole":
+                    return _whole(call.endpoint, event)
+                increment = decoder.feed(event)
+                if increment is not None:
+                    ready.append(answer.add(increment))
+        except ServiceError:
+            if ready:
+                yield ready  # what came before the error in the same bytes is not lost
+            raise
+        if ready:
+            yield ready
+            heard = time.monotonic()
+        elif idle is not None and time.monotonic() - heard > idle:
+            raise ServiceTimeoutError(
+                f"no content for {idle:g} s, only keep-alives; "
+                "raise stream_idle_timeout if the service needs longer"
+            )
+        if not chunk:
+            break
+    return decoder.finish(cut=False)
+
+
+def _whole(endpoint: Endpoint, event: Event) -> Completion:
+    try:
+        body = from_json(event.data)
+    except ValueError as error:
+        raise _not_json(event.data) from error
+    return endpoint.decode(body)
+
+
+def _not_json(content: bytes) -> MalformedResponseError:
+    found = read_report(content).message if content.strip() else "an empty body"
+    return MalformedResponseError(f"expected JSON, got: {found}")
+
+
+def _unfinished(call: Call, decoder: Decoder) -> Completion:
+    message = "the stream ended before its end mark; the answer is not complete"
+    if call.policy.on_incomplete == "raise":
+        raise IncompleteStreamError(f'{message} (on_incomplete="warn" keeps it)')
+    if call.policy.on_incomplete == "warn":
+        warnings.warn(message, IncompleteAnswerWarning, stacklevel=2)
+    rest = decoder.rest()
+    return replace(rest, metadata={**rest.metadata, "incomplete": True})
+
+
+def _sign(error: ServiceError, ask: Ask, head: Head | None = None) -> None:
+    """Say on an error which call it belongs to."""
+    error.service = ask.backend.name
+    error.attempts = ask.attempts
+    if head is not None:
+        error.request_id = head.headers.get("x-request-id")
+        error.headers = dict(head.headers)
+
+
+def _kept_headers(endpoint: Endpoint, head: Head) -> dict[str, Any]:
+    backend = endpoint.backend
+    facts: dict[str, Any] = {
+        fact: head.headers[name]
+        for name, fact in backend.named_headers.items()
+        if name in head.headers
+    }
+    if backend.keep_headers:
+        kept = {k: v for k, v in head.headers.items() if k.startswith(backend.keep_headers)}
+        facts["headers"] = kept
+    return facts
+
+
+def parse_retry_after(headers: Mapping[str, str]) -> float | None:
+    """Return the seconds that a response asks to wait; None if it does not say.
+
+    Parameters:
+        headers: with names in lower case; ``retry-after-ms``, ``retry-after`` (seconds or an
+            HTTP date) and ``x-ratelimit-reset`` (Unix seconds) are read, in this order.
+    """
+    for name, parse in (
+        ("retry-after-ms", lambda v: float(v) / 1000),
+        ("retry-after", _seconds_or_date),
+        ("x-ratelimit-reset", lambda v: float(v) - time.time()),
+    ):
+        try:
+            seconds = parse(headers[name])
+        except (KeyError, ValueError, TypeError, OverflowError):
+            continue
+        if seconds > 0:
+            return seconds
+    return None
+
+
+def _seconds_or_date(value: str) -> float:
+    try:
+        return float(value)
+    except ValueError:
+        return parsedate_to_datetime(value).timestamp() - time.time()

@@ -1,0 +1,290 @@
+"""Bytes to lines to events: Server-Sent Events, newline-delimited JSON, plain text.
+
+No I/O. Each decoder owns its buffer, bounds it, and may be fed any cut of the bytes.
+Lines end at LF, CR or CRLF and nowhere else: JSON strings may hold U+2028 and its kin.
+The event-stream rules are those of https://html.spec.whatwg.org/multipage/server-sent-events.html
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple, Protocol
+
+from pydantic_core import from_json
+
+from qaip_core.errors import MalformedResponseError
+
+__all__ = [
+    "MAX_EVENT_BYTES",
+    "SSE",
+    "Event",
+    "Framing",
+    "LineDecoder",
+    "Lines",
+    "Sniffer",
+    "Text",
+    "Whole",
+]
+
+MAX_EVENT_BYTES = 32 * 1024 * 1024
+"""A line or event beyond this is refused: no service's answer comes near it."""
+
+_BOM = b"\xef\xbb\xbf"
+
+
+class Event(NamedTuple):
+    """One event of a stream.
+
+    Parameters:
+        data: the payload's bytes, UTF-8 expected.
+        name: the SSE event name; ``"line"``, ``"rest"``, ``"text"`` or ``"whole"`` in other framings.
+        id: the last SSE event id.
+    """
+
+    data: bytes
+    name: str = "message"
+    id: str = ""
+
+
+class Framing(Protocol):
+    """Cuts a response body into events."""
+
+    def feed(self, chunk: bytes) -> Iterator[Event]:
+        """Take the next bytes and yield the events that they complete."""
+        ...
+
+    def close(self) -> Iterator[Event]:
+        """Take the end of the body and yield what it completes."""
+        ...
+
+
+class LineDecoder:
+    """Splits bytes into lines; linear in the input, whatever the cuts."""
+
+    def __init__(self, limit: int = MAX_EVENT_BYTES) -> None:
+        self._limit = limit
+        self._parts: list[bytes] = []
+        self._size = 0
+        self._after_cr = False
+        self._start = b""
+        self._started = False
+
+    def feed(self, chunk: bytes) -> list[bytes]:
+        """Take bytes, return the lines that they complete, without their ends."""
+        if not self._started:
+            chunk = self._drop_bom(chunk)
+        if self._after_cr and chunk:
+            self._after_cr = False
+            if chunk[0] == 0x0A:  # the second half of a CRLF that was cut in two
+                chunk = chunk[1:]
+        if not chunk:
+            return []
+        lines = chunk.splitlines()
+        tail = chunk[-1]
+        self._after_cr = tail == 0x0D
+        rest = b"" if self._after_cr or tail == 0x0A else lines.pop()
+        if lines and self._parts:
+            lines[0] = b"".join((*self._parts, lines[0]))
+            self._parts.clear()
+            self._size = 0
+        if rest:
+            self._parts.append(rest)
+            self._size += len(rest)
+            if self._size > self._limit:
+                raise MalformedResponseError(f"a line of the stream exceeds {self._limit} bytes")
+        return lines
+
+    def close(self) -> bytes:
+        """Return the unterminated last line, empty if there is none."""
+        rest = self._start + b"".join(self._parts)
+        self._parts.clear()
+        return rest
+
+    def _drop_bom(self, chunk: bytes) -> bytes:
+        start = self._start + chunk
+        if len(start) < len(_BOM) and _BOM.startswith(start):
+            self._start = start
+            return b""
+        self._started, self._start = True, b""
+        return start.removeprefix(_BOM)
+
+
+class SSE:
+    """Server-Sent Events: what the event-stream algorithm dispatches, and nothing else."""
+
+    def __init__(self, limit: int = MAX_EVENT_BYTES) -> None:
+        self._lines = LineDecoder(limit)
+        self._limit = limit
+        self._data: list[bytes] = []
+        self._size = 0
+        self._name = ""
+        self._id = ""
+
+    def feed(self, chunk: bytes) -> Iterator[Event]:
+        """Take the next bytes and yield the events that they complete."""
+        data = self._data
+        for line in self._lines.feed(chunk):
+            if line[:6] == b"data: ":
+                data.append(line[6:])
+                self._size += len(line)
+                if self._size > self._limit:
+                    raise MalformedResponseError(f"an event exceeds {self._limit} bytes")
+            elif line:
+                self._field(line)
+            else:
+                if data:
+                    payload = data[0] if len(data) == 1 else b"\n".join(data)
+                    yield Event(payload, self._name or "message", self._id)
+                    data.clear()
+                    self._size = 0
+                self._name = ""
+
+    def close(self) -> Iterator[Event]:
+        """Drop an event without its closing blank line, as the algorithm demands."""
+        return iter(())
+
+    def _field(self, line: bytes) -> None:
+        name, _, value = line.partition(b":")
+        value = value.removeprefix(b" ")
+        if name == b"data":
+            self._data.append(value)
+            self._size += len(line)
+        elif name == b"event":
+            self._name = value.decode("utf-8", "replace")
+        elif name == b"id" and b"\0" not in value:
+            self._id = value.decode("utf-8", "replace")
+
+
+class Lines:
+    """One event a line (newline-delimited JSON); blank lines are skipped."""
+
+    def __init__(self, limit: int = MAX_EVENT_BYTES) -> None:
+        self._lines = LineDecoder(limit)
+
+    def feed(self, chunk: bytes) -> Iterator[Event]:
+        """Take the next bytes and yield the lines that they complete."""
+        for line in self._lines.feed(chunk):
+            if line.strip():
+                yield Event(line, "line")
+
+    def close(self) -> Iterator[Event]:
+        """Yield the last line, if it has no line end, as ``"rest"``: it may be cut."""
+        line = self._lines.close()
+        if line.strip():
+            yield Event(line, "rest")
+
+
+class Text:
+    """Raw text: one event for each piece that arrives."""
+
+    def feed(self, chunk: bytes) -> Iterator[Event]:
+        """Yield the bytes as they are."""
+        if chunk:
+            yield Event(chunk, "text")
+
+    def close(self) -> Iterator[Event]:
+        """Yield nothing: text has no open end."""
+        return iter(())
+
+
+class Whole:
+    """One event: the whole body."""
+
+    def __init__(self, limit: int = MAX_EVENT_BYTES) -> None:
+        self._limit = limit
+        self._body = bytearray()
+
+    def feed(self, chunk: bytes) -> Iterator[Event]:
+        """Keep the bytes."""
+        self._body += chunk
+        if len(self._body) > self._limit:
+            raise MalformedResponseError(f"the body exceeds {self._limit} bytes")
+        return iter(())
+
+    def close(self) -> Iterator[Event]:
+        """Yield the body."""
+        yield Event(bytes(self._body).removeprefix(_BOM), "whole")
+
+
+class Sniffer:
+    """Decides by the first line that is not blank: events, JSON, or raw text.
+
+    For services whose stream format is not documented, or mislabelled.
+
+    Parameters:
+        lines: whether JSON means one object a line; else it means one whole body.
+        limit: bytes that a line may have.
+    """
+
+    def __init__(self, *, lines: bool, limit: int = MAX_EVENT_BYTES) -> None:
+        self._lines = lines
+        self._limit = limit
+        self._held = bytearray()
+        self._wants_line = False
+        self._chosen: Framing | None = None
+
+    def feed(self, chunk: bytes) -> Iterator[Event]:
+        """Take the next bytes and yield the events that they complete."""
+        if self._chosen is not None:
+            yield from self._chosen.feed(chunk)
+            return
+        self._held += chunk
+        if len(self._held) > self._limit:
+            raise MalformedResponseError(f"a line of the stream exceeds {self._limit} bytes")
+        if self._wants_line and b"\n" not in chunk and b"\r" not in chunk:
+            return
+        self._chosen = self._choose(ended=False)
+        if self._chosen is not None:
+            yield from self._chosen.feed(bytes(self._held))
+            self._held.clear()
+
+    def close(self) -> Iterator[Event]:
+        """Take the end of the body and yield what it completes."""
+        if self._chosen is None:
+            self._chosen = self._choose(ended=True)
+            if self._chosen is None:  # nothing but blanks
+                return
+            yield from self._chosen.feed(bytes(self._held))
+        yield from self._chosen.close()
+
+    def _choose(self, *, ended: bool) -> Framing | None:
+        start = bytes(self._held)
+        if not ended and _BOM.startswith(start):
+            return None
+        lines = start.removeprefix(_BOM).lstrip().splitlines(keepends=True)
+        if not lines:
+            return None
+        line = lines[0]
+        if not self._lines and line[:1] in b"{[":
+            return Whole(self._limit)
+        whole = line[-1:] in b"\r\n"
+        if not _may_begin(line):
+            return Text()
+        self._wants_line = line[:1] == b"{"
+        if not whole and not ended:
+            return None
+        if line[:1] == b"{":
+            return Text() if whole and not _is_object(line) else Lines(self._limit)
+        return SSE(self._limit) if _is_field(line) else Text()
+
+
+_FIELDS = (b"data:", b"event:", b"id:", b"retry:", b":", b"[DONE]")
+
+
+def _may_begin(line: bytes) -> bool:
+    return line[:1] == b"{" or any(line.startswith(f) or f.startswith(line) for f in _FIELDS)
+
+
+def _is_field(line: bytes) -> bool:
+    """Tell an event stream's field from prose that begins with such a word."""
+    name, _, value = line.strip().partition(b":")
+    if name == b"data":
+        return value.strip()[:1] == b"{" or value.strip() == b"[DONE]"
+    return line.startswith(_FIELDS)
+
+
+def _is_object(line: bytes) -> bool:
+    try:
+        return isinstance(from_json(line), dict)
+    except ValueError:
+        return False

@@ -1,0 +1,218 @@
+"""Reads the error bodies of all services, whatever their envelope, and names the error class."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from html import unescape
+from typing import Any
+
+from pydantic_core import from_json
+
+from qaip_core.errors import (
+    AuthenticationError,
+    ContextOverflowError,
+    NotFoundError,
+    PaymentRequiredError,
+    PermissionDeniedError,
+    ServerReportedError,
+    StatusError,
+    for_status,
+)
+
+__all__ = ["RETRY_STATUSES", "Report", "Rule", "read_report", "status_error", "stream_error"]
+
+RETRY_STATUSES = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 529})
+_EXCERPT = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What an error body says.
+
+    Parameters:
+        message: for people; never echoes the request's own values.
+        code: the service's code or type.
+        status: the status that the body itself names.
+        body: the decoded body, or its text.
+    """
+
+    message: str
+    code: str | None = None
+    status: int | None = None
+    body: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One row of a service's error table; a row applies if all that it names fits.
+
+    Parameters:
+        error: the class to raise; None keeps the status' own class.
+        status: HTTP statuses it applies to; empty for any.
+        code: the codes it applies to; empty for any.
+        text: regular expression searched in the message, case ignored.
+        hint: what the user can do.
+        retry: whether the same request may succeed; None keeps the class' and status' rule.
+    """
+
+    error: type[StatusError] | None = None
+    status: tuple[int, ...] = ()
+    code: tuple[str, ...] = ()
+    text: str = ""
+    hint: str = ""
+    retry: bool | None = None
+
+    def fits(self, status: int | None, report: Report) -> bool:
+        """Tell whether the row applies."""
+        return (
+            (not self.status or status in self.status)
+            and (not self.code or report.code in self.code)
+            and (not self.text or re.search(self.text, report.message, re.IGNORECASE) is not None)
+        )
+
+
+_OVERFLOW = Rule(
+    ContextOverflowError,
+    status=(400, 413, 422, 500),
+    text=r"prompt is too long|maximum context length|context length is only|context_length_exceeded"
+    r"|exceeds? the (available )?context|context size has been exceeded",
+    hint="Shorten the prompt or pick a model with a larger context window.",
+)
+_OVERFLOW_CODES = Rule(
+    ContextOverflowError,
+    code=("context_length_exceeded", "exceed_context_size_error", "too_many_prompt_tokens"),
+    hint=_OVERFLOW.hint,
+)
+_HINTS: Mapping[type[StatusError], str] = {
+    AuthenticationError: "Check the key: pass api_key=... or set {env}.",
+    PaymentRequiredError: "Check the plan and the credit of the account.",
+    PermissionDeniedError: "The key was accepted, but it may not do this: check its rights.",
+    NotFoundError: "Requested: {url}. Check base_url and the model or id.",
+}
+
+
+def read_report(content: bytes | str | Mapping[str, Any]) -> Report:
+    """Return what an error body says, in any of the envelopes that the services use."""
+    body = content if isinstance(content, Mapping) else _decode(content)
+    status = body.get("status") if isinstance(body, Mapping) else None
+    message, code = _message(body)
+    return Report(message, code, status if type(status) is int else None, body)
+
+
+def status_error(
+    report: Report,
+    *,
+    status: int,
+    rules: Sequence[Rule],
+    env: str,
+    url: str,
+    location: str | None = None,
+) -> StatusError:
+    """Return the typed error for an HTTP error status.
+
+    Parameters:
+        report: what the body says.
+        status: the HTTP status.
+        rules: the service's own rows, first fit wins.
+        env: the environment variable of the key, for the hint.
+        url: the requested URL, for the hint.
+        location: where a redirect points; redirects are never followed.
+    """
+    rule = _first(rules, status, report)
+    kind = rule.error or for_status(status)
+    hint = rule.hint or _HINTS.get(kind, "")
+    if 300 <= status < 400:
+        hint = f"Redirects are not followed; set base_url to where the service is: {location}."
+    retry = rule.retry
+    error = kind(
+        " ".join(filter(None, (f"HTTP {status}: {report.message}", hint.format(env=env, url=url)))),
+        status=status,
+        code=report.code,
+        body=report.body,
+    )
+    error.is_retryable = (kind.is_retryable or status in RETRY_STATUSES) if retry is None else retry
+    return error
+
+
+def stream_error(
+    payload: Mapping[str, Any], rules: Sequence[Rule] = (), *, status: int | None = None
+) -> ServerReportedError:
+    """Return the error for an error event inside a stream that began as a success."""
+    report = read_report(payload)
+    status = report.status or status
+    if status is None and report.code is not None and report.code.isdigit():
+        status = int(report.code)
+    rule = _first(rules, status, report)
+    error = ServerReportedError(
+        " ".join(filter(None, (f"the service reported: {report.message}", rule.hint))),
+        status=status,
+        code=report.code,
+        body=report.body,
+    )
+    error.is_retryable = status in RETRY_STATUSES if rule.retry is None else rule.retry
+    return error
+
+
+def _first(rules: Sequence[Rule], status: int | None, report: Report) -> Rule:
+    for rule in (*rules, _OVERFLOW_CODES, _OVERFLOW):
+        if rule.fits(status, report):
+            return rule
+    return Rule()
+
+
+def _decode(content: bytes | str) -> Any:
+    try:
+        return from_json(content)
+    except ValueError:
+        return content if isinstance(content, str) else content.decode("utf-8", "replace")
+
+
+def _message(body: Any) -> tuple[str, str | None]:
+    """Return message and code."""
+    match body:
+        case {"error": {} as error}:
+            message, code = _message(error)
+            return message, code or _code(body)
+        case {"error": str(message), **rest} if message:
+            return message, _code(rest)
+        case {"fault": {"faultstring": str(message), **rest}}:
+            detail = rest.get("detail")
+            return message, _code(detail) if isinstance(detail, Mapping) else None
+        case {"message": str(message), "errors": {} as errors}:
+            return f"{message}: {'; '.join(str(e) for e in errors.values())}", _code(body)
+        case {"message": str(message), **rest} if message:
+            return message, _code(rest)
+        case {"detail": [*items]} if items:
+            faults = [i for i in items if isinstance(i, Mapping)]
+            code = next((str(i["error_code"]) for i in faults if "error_code" in i), None)
+            return "; ".join(map(_fault, faults)) or "validation failed", code
+        case {"detail": str(message)} if message:
+            return message, _code(body)
+        case str(text):
+            return _excerpt(text), None
+        case {}:
+            return "the service gave no reason", _code(body)
+        case _:
+            return "the service gave no readable reason", None
+
+
+def _code(body: Mapping[str, Any]) -> str | None:
+    values = [body[k] for k in ("code", "type", "errorcode") if body.get(k) is not None]
+    words = [str(v) for v in values if not str(v).isdigit()]
+    return words[0] if words else str(values[0]) if values else None
+
+
+def _fault(item: Mapping[str, Any]) -> str:
+    """Name the field and the fault; never the value, which is the user's data."""
+    message = str(item.get("msg") or item.get("message") or "invalid")
+    loc = item.get("loc")
+    return f"{'.'.join(map(str, loc))}: {message}" if isinstance(loc, list) and loc else message
+
+
+def _excerpt(text: str) -> str:
+    title = re.search(r"<title[^>]*>(.*?)</title>", text, re.IGNORECASE | re.DOTALL)
+    if title:
+        return " ".join(unescape(title[1]).split())[:_EXCERPT]
+    return " ".join(text.split())[:_EXCERPT] or "the service gave no reason"

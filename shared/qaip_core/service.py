@@ -1,0 +1,137 @@
+"""`Service`: what the classes of both frameworks have in common.
+
+A framework class mixes in the parameters of its endpoint, this, and the framework's base::
+
+    class ChatPerplexity(PerplexityParams, _Chat): endpoint = perplexity.CHAT
+"""
+
+from __future__ import annotations
+
+import copy
+import logging
+from collections.abc import Mapping
+from typing import Any, ClassVar, Self
+
+from pydantic import PrivateAttr, ValidationError
+
+from qaip_core.backend import Endpoint, Stops, invalid, refuse_unknown
+from qaip_core.client import AsyncClient, Client
+from qaip_core.connection import Connection
+
+__all__ = ["Service"]
+
+logger = logging.getLogger("qaip_core")
+
+# Held by live objects only: never copied, pickled or serialized.
+_TRANSIENT = ("api_key", "default_headers", "http_client", "http_async_client")
+
+
+class Service(Connection):
+    """An endpoint with its parameters, its connection, and its clients.
+
+    The fields declared here are the names that every class takes, since applications pass them
+    to any model. Where the service has no such parameter they are not sent (a log line says
+    so); ``stop`` is then cut on this side.
+
+    Parameters:
+        model: the model; ignored where the service chooses it.
+        temperature: ignored where the service has none.
+        max_tokens: ignored where the service has none.
+        stop: sequences at which the answer ends.
+    """
+
+    endpoint: ClassVar[Endpoint]
+
+    model: str | None = None
+    temperature: float | None = None
+    max_tokens: int | None = None
+    stop: Stops = None
+
+    _client: Client | None = PrivateAttr(default=None)
+    _async_client: AsyncClient | None = PrivateAttr(default=None)
+
+    def __init__(self, **data: Any) -> None:
+        owner = type(self).__name__
+        known = list(type(self).model_fields)
+        aliases = [f.alias for f in type(self).model_fields.values() if f.alias]
+        refuse_unknown(data, known + aliases, owner)
+        try:
+            super().__init__(**data)
+        except ValidationError as error:
+            raise invalid(error, owner) from None
+        self.settings(self.endpoint.backend)  # a wrong key or URL shows here, not at the first call
+
+    @property
+    def client(self) -> Client:
+        """The client for sync calls, made at the first one."""
+        if self._client is None:
+            self._client = Client(self.settings(self.endpoint.backend))
+        return self._client
+
+    @property
+    def async_client(self) -> AsyncClient:
+        """The client for async calls, made at the first one."""
+        if self._async_client is None:
+            self._async_client = AsyncClient(self.settings(self.endpoint.backend))
+        return self._async_client
+
+    def values(self, call: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the parameters of one call: those of the object, overlaid by the call's own."""
+        own = {n: getattr(self, n) for n in (*self.endpoint.params.model_fields, "stop")}
+        merged = {**own, **{k: v for k, v in call.items() if v is not None}}
+        for name in ("model", "temperature", "max_tokens"):
+            if name not in own and merged.pop(name, None) is not None:
+                logger.info("%s has no %s: not sent", self.endpoint.backend.title, name)
+        return {k: v for k, v in merged.items() if v is not None}
+
+    @property
+    def model_label(self) -> str:
+        """The name of the model; a constant where the service does not name one."""
+        return self.endpoint.model or self.model or self.endpoint.backend.name
+
+    def close(self) -> None:
+        """Close the connections of sync calls; the object can be used again."""
+        if self._client is not None:
+            self._client.close()
+
+    async def aclose(self) -> None:
+        """Close the connections of async calls in this event loop, and those of sync calls."""
+        self.close()
+        if self._async_client is not None:
+            await self._async_client.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.aclose()
+
+    def __copy__(self) -> Self:
+        copied = super().__copy__()
+        copied._client = copied._async_client = None  # noqa: SLF001 -- its own clients
+        return copied
+
+    def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
+        copied = self.__copy__()
+        for name, value in copied.__dict__.items():
+            if name not in _TRANSIENT:
+                copied.__dict__[name] = copy.deepcopy(value, memo)
+        return copied
+
+    def __getstate__(self) -> dict[Any, Any]:
+        """Leave out the key and the clients; the key is read from the environment again."""
+        state = dict(super().__getstate__())
+        state["__dict__"] = {
+            k: None if k in _TRANSIENT else v for k, v in state["__dict__"].items()
+        }
+        private = state.get("__pydantic_private__") or {}
+        state["__pydantic_private__"] = {
+            k: None if k in ("_client", "_async_client") else v for k, v in private.items()
+        }
+        return state

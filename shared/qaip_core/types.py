@@ -1,0 +1,290 @@
+"""The vocabulary that every service's wire format is translated into.
+
+A whole answer and the increments of a streamed one are of the same type, `Completion`:
+the increments of a stream add up to the whole.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, TypeAlias
+
+__all__ = [
+    "Choice",
+    "Citation",
+    "Completion",
+    "Message",
+    "ModelInfo",
+    "Part",
+    "Prompt",
+    "Role",
+    "Span",
+    "ToolCall",
+    "Usage",
+    "source_id",
+]
+
+Role: TypeAlias = Literal["system", "user", "assistant", "tool"]
+Part: TypeAlias = Mapping[str, Any]
+"""A content part in the chat-completions form, such as ``{"type": "text", "text": "..."}``."""
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    """A function that the model asks for; while streaming, a fragment of one.
+
+    Parameters:
+        name: the function's name; empty on later fragments.
+        arguments: JSON text; fragments concatenate.
+        id: the call's id; None on later fragments.
+        index: which of the calls a fragment belongs to.
+    """
+
+    name: str = ""
+    arguments: str = ""
+    id: str | None = None
+    index: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One turn of a conversation.
+
+    Parameters:
+        role: who speaks.
+        content: text, or parts where the service takes them.
+        tool_calls: calls that an assistant turn made.
+        tool_call_id: the call that a tool turn answers.
+        reasoning: the assistant's reasoning, replayed where the service takes it.
+    """
+
+    role: Role
+    content: str | Sequence[Part]
+    tool_calls: Sequence[ToolCall] = ()
+    tool_call_id: str | None = None
+    reasoning: str | None = None
+
+
+Prompt: TypeAlias = str | Sequence[Message]
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Where a citation's marker stands in the answer: ``text[start:end]``."""
+
+    start: int
+    end: int
+
+
+def source_id(url: str | None, text: str | None, page_number: int | None) -> str:
+    """Return a stable id for a source that has none on the wire."""
+    key = "\x1f".join((url or "", text or "", str(page_number or "")))
+    return hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()[:32]
+
+
+@dataclass(frozen=True, slots=True)
+class Citation:
+    """A source that the service gives for its answer.
+
+    Parameters:
+        id: the wire's stable chunk id, else a hash of url, text and page.
+        url: where the source can be read; None if the service gives none.
+        title: its title or file name.
+        text: the passage that was used, as sent.
+        page_number: from 1; None if the source has no pages.
+        date: publication date, as sent.
+        score: the service's own relevance; None where it gives none. Never computed here.
+        rank: place in the service's list, from 1.
+        spans: where ``[n]`` markers in the answer refer to it.
+        metadata: everything else that the service says of it.
+    """
+
+    id: str
+    url: str | None = None
+    title: str | None = None
+    text: str | None = None
+    page_number: int | None = None
+    date: str | None = None
+    score: float | None = None
+    rank: int | None = None
+    spans: tuple[Span, ...] = ()
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+
+    def facts(self) -> dict[str, Any]:
+        """Return what is known of the source, without text, id and spans, Nones left out.
+
+        This is the metadata of a LangChain Document and of a LlamaIndex node alike.
+        """
+        known = {
+            "source": self.url or self.title,
+            "url": self.url,
+            "title": self.title,
+            "page_number": self.page_number,
+            "date": self.date,
+            "score": self.score,
+            "rank": self.rank,
+        }
+        return {k: v for k, v in {**self.metadata, **known}.items() if v is not None}
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Token counts of one request.
+
+    Parameters:
+        input_tokens: tokens of the prompt.
+        output_tokens: tokens of the answer, reasoning included.
+        total_tokens: as sent, else the sum.
+        cached_tokens: the part of the input read from a cache.
+        reasoning_tokens: the part of the output spent on reasoning.
+        counts: other whole numbers that the service reports, by its names.
+    """
+
+    input_tokens: int
+    output_tokens: int
+    total_tokens: int
+    cached_tokens: int | None = None
+    reasoning_tokens: int | None = None
+    counts: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Choice:
+    """One of the answers to a request (``n`` of them where the service offers it)."""
+
+    text: str = ""
+    index: int = 0
+    reasoning: str = ""
+    finish_reason: str | None = None
+    tool_calls: tuple[ToolCall, ...] = ()
+    logprobs: Any = None
+
+    def __add__(self, later: Choice) -> Choice:
+        return Choice(
+            text=self.text + later.text,
+            index=self.index,
+            reasoning=self.reasoning + later.reasoning,
+            finish_reason=later.finish_reason or self.finish_reason,
+            tool_calls=_add_tool_calls(self.tool_calls, later.tool_calls),
+            logprobs=_add_logprobs(self.logprobs, later.logprobs),
+        )
+
+
+@dataclass(slots=True)
+class Completion:
+    """An answer, or the increment of one that a stream event brings.
+
+    Parameters:
+        choices: usually one.
+        id: the service's id of the answer.
+        model: the model that answered, where the service names it.
+        created: Unix seconds.
+        usage: None where the service reports none.
+        citations: the answer's sources, complete, in the service's order.
+        metadata: what else the service says (cost, images, ids, headers), by its names.
+        raw: the body of a whole answer, the closing event of a streamed one.
+        last: True on a whole answer and on the last increment of a stream.
+        replaces: the service takes back all text so far; this increment begins anew.
+    """
+
+    choices: list[Choice]
+    id: str | None = None
+    model: str | None = None
+    created: int | None = None
+    usage: Usage | None = None
+    citations: tuple[Citation, ...] = ()
+    metadata: dict[str, Any] = field(default_factory=dict)
+    raw: dict[str, Any] | None = None
+    last: bool = False
+    replaces: bool = False
+
+    @property
+    def choice(self) -> Choice:
+        """The first choice (that with the lowest index); an empty one if there is none."""
+        if len(self.choices) == 1:
+            return self.choices[0]
+        return min(self.choices, key=lambda c: c.index) if self.choices else Choice()
+
+    @property
+    def text(self) -> str:
+        """The text of the first choice."""
+        return self.choice.text
+
+    @property
+    def finish_reason(self) -> str | None:
+        """Why the first choice ended."""
+        return self.choice.finish_reason
+
+    def __add__(self, later: Completion) -> Completion:
+        """Return the sum of two neighbouring increments."""
+        by_index = {} if later.replaces else {c.index: c for c in self.choices}
+        for choice in later.choices:
+            known = by_index.get(choice.index)
+            by_index[choice.index] = known + choice if known else choice
+        return replace(
+            later,
+            choices=list(by_index.values()),
+            id=self.id or later.id,
+            model=self.model or later.model,
+            created=self.created or later.created,
+            usage=later.usage or self.usage,
+            citations=later.citations or self.citations,
+            metadata={**self.metadata, **later.metadata},
+            raw=later.raw or self.raw,
+            replaces=self.replaces or later.replaces,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ModelInfo:
+    """A model that a service offers.
+
+    Parameters:
+        id: the name to pass as ``model``.
+        created: Unix seconds, where known.
+        owned_by: the account that owns it.
+        context_length: tokens, where known.
+        metadata: everything else that the service says of it.
+    """
+
+    id: str
+    created: int | None = None
+    owned_by: str | None = None
+    context_length: int | None = None
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+
+
+def _add_tool_calls(
+    earlier: tuple[ToolCall, ...], later: tuple[ToolCall, ...]
+) -> tuple[ToolCall, ...]:
+    if not later:
+        return earlier
+    calls = {c.index: c for c in earlier}
+    for call in later:
+        known = calls.get(call.index)
+        calls[call.index] = call if known is None else _join(known, call)
+    return tuple(calls.values())
+
+
+def _join(known: ToolCall, more: ToolCall) -> ToolCall:
+    return ToolCall(
+        name=known.name or more.name,
+        arguments=known.arguments + more.arguments,
+        id=known.id or more.id,
+        index=known.index,
+    )
+
+
+def _add_logprobs(earlier: Any, later: Any) -> Any:
+    """Join the per-token lists that both log-probability formats are made of."""
+    if not isinstance(earlier, dict) or not isinstance(later, dict):
+        return earlier if later is None else later
+    joined = dict(earlier)
+    for key, value in later.items():
+        known = joined.get(key)
+        joined[key] = (
+            known + value if isinstance(known, list) and isinstance(value, list) else value
+        )
+    return joined

@@ -1,0 +1,145 @@
+"""Every service's wire, whole and streamed, cut at any byte, means the same, sync and async."""
+
+from collections.abc import Mapping
+from contextlib import closing
+from typing import Any
+
+import pytest
+from support.backends import ENDPOINTS, settings
+from support.fault_server import FaultServer
+from support.wire import WireCase, cases
+
+from qaip_core import AsyncClient, Citation, Client, Completion, ServiceError, errors
+from qaip_core.backend import Endpoint
+
+CUTS = (1, 2, 7, 64, None)
+KINDS: Mapping[str, type[ServiceError]] = {
+    "bad_request": errors.BadRequestError,
+    "authentication": errors.AuthenticationError,
+    "permission": errors.PermissionDeniedError,
+    "not_found": errors.NotFoundError,
+    "unprocessable": errors.UnprocessableEntityError,
+    "rate_limit": errors.RateLimitError,
+    "context_length": errors.ContextOverflowError,
+    "server": errors.ServerError,
+    "server_reported_in_stream": errors.ServerReportedError,
+    "incomplete": errors.IncompleteStreamError,
+    "malformed": errors.MalformedResponseError,
+    "retired": errors.EndpointRetiredError,
+    "model_not_ready": errors.ModelNotReadyError,
+    "payment_required": errors.PaymentRequiredError,
+    "precondition": errors.PreconditionFailedError,
+}
+CASES = [c for c in cases() if (c.service, c.operation) in ENDPOINTS]
+every_case = pytest.mark.parametrize("case", CASES, ids=lambda c: c.id)
+every_cut = pytest.mark.parametrize("size", CUTS)
+
+
+@pytest.fixture
+def server() -> Any:
+    with FaultServer() as started:
+        yield started
+
+
+def values(case: WireCase) -> dict[str, Any]:
+    needed = {"model": case.request.get("model", "m")}
+    if case.service == "dify":
+        needed = {} if case.stream else {"response_mode": "blocking"}
+    if case.request.get("n", 1) > 1:
+        needed["n"] = case.request["n"]
+    return {} if case.service == "qaip" else needed
+
+
+def citation(known: Citation) -> dict[str, Any]:
+    seen = {k: getattr(known, k) for k in ("url", "title", "text", "page_number", "score", "date")}
+    seen["file_type"] = known.metadata.get("file_type")
+    return {k: v for k, v in seen.items() if v is not None}
+
+
+def add_up(increments: list[Completion]) -> Completion:
+    total = increments[0]
+    for increment in increments[1:]:
+        total = total + increment
+    return total
+
+
+def check_answer(case: WireCase, answer: Completion) -> None:
+    expected = case.expected
+    assert answer.text == expected["text"]
+    assert (answer.choice.reasoning or None) == expected["reasoning"]
+    assert answer.finish_reason == expected["finish_reason"]
+    if "texts" in expected:
+        assert {str(c.index): c.text for c in answer.choices} == expected["texts"]
+    usage = answer.usage
+    seen = usage and {
+        k: getattr(usage, k) for k in expected["usage"] or ("input_tokens", "total_tokens")
+    }
+    assert seen == expected["usage"]
+    wanted = [{k: v for k, v in c.items() if k != "wire_id"} for c in expected["citations"]]
+    assert [citation(c) for c in answer.citations] == wanted
+    for known, want in zip(answer.citations, expected["citations"], strict=True):
+        assert known.id == want.get("wire_id", known.id)
+        assert len(known.id) >= 1
+    assert answer.id == expected["id"]
+    if expected["model"]:
+        assert answer.model == expected["model"]
+    assert answer.last
+    assert answer.raw is not None
+
+
+def check_error(case: WireCase, error: ServiceError) -> None:
+    failure = case.expected["error"]
+    assert failure is not None
+    assert type(error) is KINDS[failure["kind"]], repr(error)
+    assert failure["message"] in str(error)
+    assert failure.get("absent") is None or failure["absent"] not in str(error)
+    assert error.code == failure["code"]
+    assert error.service == case.service
+    if failure["status"]:
+        assert error.status == failure["status"]
+    if "body_status" in failure:
+        assert error.status == failure["body_status"]
+    assert error.partial_text == (case.expected["partial"] or "")
+
+
+def run(case: WireCase, client: Client, endpoint: Endpoint) -> Completion:
+    if not case.stream:
+        return client.complete(endpoint, "q", values(case))
+    with closing(client.stream(endpoint, "q", values(case))) as increments:
+        return add_up(list(increments))
+
+
+async def arun(case: WireCase, client: AsyncClient, endpoint: Endpoint) -> Completion:
+    if not case.stream:
+        return await client.complete(endpoint, "q", values(case))
+    return add_up([i async for i in client.stream(endpoint, "q", values(case))])
+
+
+@every_cut
+@every_case
+def test_sync(case: WireCase, size: int | None, server: FaultServer) -> None:
+    server.replies(case.reply(sizes=size))
+    endpoint = ENDPOINTS[case.service, case.operation]
+    client = Client(settings(endpoint, server.url))
+    if case.expected["error"]:
+        with pytest.raises(ServiceError) as caught:
+            run(case, client, endpoint)
+        check_error(case, caught.value)
+    else:
+        check_answer(case, run(case, client, endpoint))
+    client.close()
+
+
+@every_cut
+@every_case
+async def test_async(case: WireCase, size: int | None, server: FaultServer) -> None:
+    server.replies(case.reply(sizes=size))
+    endpoint = ENDPOINTS[case.service, case.operation]
+    client = AsyncClient(settings(endpoint, server.url))
+    if case.expected["error"]:
+        with pytest.raises(ServiceError) as caught:
+            await arun(case, client, endpoint)
+        check_error(case, caught.value)
+    else:
+        check_answer(case, await arun(case, client, endpoint))
+    await client.close()

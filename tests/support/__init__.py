@@ -1,0 +1,1 @@
+"""Tools of the tests that know nothing of the code under test."""
