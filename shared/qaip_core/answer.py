@@ -102,7 +102,15 @@ class Answer:
                 thread.text.append(text)
                 thread.reasoning.append(reasoning)
                 final = replace(final + late, last=final.last, replaces=final.replaces)
-        return replace(final, citations=self._resolved(final.citations), last=True)
+        head = self._head or final
+        return replace(
+            final,
+            id=head.id or final.id,
+            model=head.model or final.model,
+            created=head.created or final.created,
+            citations=self._resolved(final.citations),
+            last=True,
+        )
 
     def partial(self, rest: Completion) -> Completion:
         """Return the sum of what has arrived, for the error that interrupts it.

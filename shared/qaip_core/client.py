@@ -27,7 +27,7 @@ from qaip_core.errors import (
     ServiceError,
     ServiceTimeoutError,
 )
-from qaip_core.flow import Ask, Call, Drain, Failure, Head, Pause, Send, Step, fetch, run
+from qaip_core.flow import Ask, Call, Failure, Head, Pause, Read, Send, Step, fetch, run
 from qaip_core.types import Completion, Prompt
 
 __all__ = ["AsyncClient", "Client"]
@@ -291,14 +291,14 @@ class _Exchange:
 
     def perform(self, step: Step) -> Any:
         try:
+            if type(step) is Read:  # first, since it is by far the most frequent
+                return next(self._chunks, b"")
             if type(step) is Send:
                 return self._send(step)
             if type(step) is Pause:
                 self.close()
                 return time.sleep(step.seconds)
-            if type(step) is Drain:
-                return self._drain()
-            return next(self._chunks, b"")
+            return self._drain()
         except Exception as error:  # noqa: BLE001 -- re-raised if it is not the transport's
             return _failure(error, self._settings)
 
@@ -450,14 +450,14 @@ class _AsyncExchange:
 
     async def perform(self, step: Step) -> Any:
         try:
+            if type(step) is Read:  # first, since it is by far the most frequent
+                return await anext(self._chunks, b"")
             if type(step) is Send:
                 return await self._send(step)
             if type(step) is Pause:
                 await self.close()
                 return await asyncio.sleep(step.seconds)
-            if type(step) is Drain:
-                return await self._drain()
-            return await anext(self._chunks, b"")
+            return await self._drain()
         except Exception as error:  # noqa: BLE001 -- re-raised if it is not the transport's
             return _failure(error, self._settings)
 

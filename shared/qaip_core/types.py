@@ -128,6 +128,15 @@ class Citation:
         }
         return {k: v for k, v in {**self.metadata, **known}.items() if v is not None}
 
+    def as_dict(self) -> dict[str, Any]:
+        """Return the citation as plain data: facts, id, text, and spans as pairs."""
+        return {
+            **self.facts(),
+            "id": self.id,
+            "text": self.text or "",
+            "spans": [[span.start, span.end] for span in self.spans],
+        }
+
 
 @dataclass(frozen=True, slots=True)
 class Usage:
@@ -148,6 +157,15 @@ class Usage:
     cached_tokens: int | None = None
     reasoning_tokens: int | None = None
     counts: Mapping[str, int] = field(default_factory=dict)
+
+    def as_counts(self) -> dict[str, int]:
+        """Return the counts under the names that token counters of both frameworks read."""
+        return {
+            **self.counts,
+            "prompt_tokens": self.input_tokens,
+            "completion_tokens": self.output_tokens,
+            "total_tokens": self.total_tokens,
+        }
 
 
 @dataclass(slots=True)

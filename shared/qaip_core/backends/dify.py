@@ -209,7 +209,7 @@ class _Decoder:
 
     def feed(self, event: Event) -> Completion | None:
         """Return what an event adds to the answer."""
-        said = parse_event(_Event, event.data)
+        said = parse_event(_Event.model_validate_json, event.data)
         if said is None or event.name == "ping" or said.event == "ping":
             return None
         if said.event == "error" or event.name == "error":

@@ -6,7 +6,7 @@ Vendor page: https://docs.fireworks.ai/api-reference/introduction
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 from pydantic import Field, ValidationError, model_validator
@@ -14,6 +14,7 @@ from pydantic import Field, ValidationError, model_validator
 from qaip_core.backend import Backend, Endpoint, Listing, Params, Stops, Wire
 from qaip_core.backends._openai import (
     ChunkDecoder,
+    Shape,
     StreamOptions,
     WireChunk,
     as_text,
@@ -173,11 +174,12 @@ class FireworksChatParams(FireworksParams):
     safe_tokenization: bool | None = None
 
 
-class _Chunk(WireChunk):
-    kept: ClassVar[tuple[str, ...]] = (*WireChunk.kept, "perf_metrics", "raw_output")
+class _Chunk(WireChunk, total=False):
+    perf_metrics: Any
+    raw_output: Any
 
-    perf_metrics: Any = None
-    raw_output: Any = None
+
+_SHAPE = Shape(_Chunk, FIREWORKS.rules, ("perf_metrics", "raw_output"))
 
 
 def _streamed(params: dict[str, Any], stream: bool) -> dict[str, Any]:
@@ -219,11 +221,11 @@ def _must_stream(params: Mapping[str, Any]) -> bool:
 
 
 def _decode(body: Any) -> Completion:
-    return decode_whole(_Chunk, body, FIREWORKS.rules)
+    return decode_whole(_SHAPE, body)
 
 
 def _decoder(params: Mapping[str, Any]) -> ChunkDecoder:
-    return ChunkDecoder(params, _Chunk, FIREWORKS.rules)
+    return ChunkDecoder(params, _SHAPE)
 
 
 TEXT = Endpoint(

@@ -13,6 +13,7 @@ from pydantic import Field
 from qaip_core.backend import Backend, Endpoint, Params, Stops
 from qaip_core.backends._openai import (
     ChunkDecoder,
+    Shape,
     StreamOptions,
     WireChunk,
     as_text,
@@ -60,6 +61,9 @@ PAIS = Backend(
 )
 
 
+_SHAPE = Shape(WireChunk, PAIS.rules)
+
+
 class PaisParams(Params):
     """Parameters of completions and chat completions.
 
@@ -100,11 +104,11 @@ def _encode_chat(prompt: Prompt, params: dict[str, Any], stream: bool) -> dict[s
 
 
 def _decode(body: Any) -> Completion:
-    return decode_whole(WireChunk, body, PAIS.rules)
+    return decode_whole(_SHAPE, body)
 
 
 def _decoder(params: Mapping[str, Any]) -> ChunkDecoder:
-    return ChunkDecoder(params, WireChunk, PAIS.rules)
+    return ChunkDecoder(params, _SHAPE)
 
 
 TEXT = Endpoint(

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from itertools import groupby
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
 from qaip_core.backend import Backend, Endpoint, Params, Wire
 from qaip_core.backends._openai import (
     ChunkDecoder,
+    Shape,
     WireChoice,
     WireChunk,
     as_turns,
@@ -119,16 +120,11 @@ class _Result(Wire):
         )
 
 
-class _Chunk(WireChunk):
-    kept: ClassVar[tuple[str, ...]] = ("images", "related_questions")
-
-    sources: Any = Field(default=None, alias="search_results")
-    links: Any = Field(default=None, alias="citations")
-    images: Any = None
-    related_questions: Any = None
-
-    def citations(self) -> tuple[Citation, ...]:
-        return _citations(self.sources, self.links)
+class _Chunk(WireChunk, total=False):
+    search_results: Any
+    citations: Any
+    images: Any
+    related_questions: Any
 
 
 def _citations(results: Any, links: Any) -> tuple[Citation, ...]:
@@ -137,24 +133,33 @@ def _citations(results: Any, links: Any) -> tuple[Citation, ...]:
     return tuple(_Result.model_validate(r).citation(n) for n, r in enumerate(found, start=1))
 
 
+_SHAPE = Shape(
+    _Chunk,
+    PERPLEXITY.rules,
+    ("images", "related_questions"),
+    lambda chunk: _citations(chunk.get("search_results"), chunk.get("citations")),
+)
+
+
 class _Decoder(ChunkDecoder):
     """The service repeats all sources in every event: they are translated once, at the end."""
 
     def __init__(self, params: Mapping[str, Any]) -> None:
-        super().__init__(params, _Chunk, PERPLEXITY.rules)
+        super().__init__(params, _SHAPE)
         self._sources: Any = None
         self._links: Any = None
         self._length = 0
 
     def _note(self, chunk: Any) -> None:
         super()._note(chunk)
-        self._sources = chunk.sources or self._sources
-        self._links = chunk.links or self._links
+        self._sources = chunk.get("search_results") or self._sources
+        self._links = chunk.get("citations") or self._links
 
     def _delta(self, choice: WireChoice) -> Choice:
-        delta = to_choice(choice, choice.delta)
-        if choice.delta is None and choice.message is not None:
-            delta.text = (choice.message.content or "")[self._length :]
+        delta = to_choice(choice, choice.get("delta"))
+        whole = choice.get("message")
+        if whole and choice.get("delta") is None:
+            delta.text = (whole.get("content") or "")[self._length :]
         self._length += len(delta.text)
         return delta
 
@@ -196,7 +201,7 @@ CHAT = Endpoint(
     path="/chat/completions",
     params=PerplexityParams,
     encode=_encode,
-    decode=lambda body: decode_whole(_Chunk, body, PERPLEXITY.rules),
+    decode=lambda body: decode_whole(_SHAPE, body),
     decoder=_Decoder,
     required=("model",),
     cites=True,

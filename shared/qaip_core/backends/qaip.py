@@ -251,7 +251,7 @@ class _Decoder:
             self._utf8 = self._utf8 or codecs.getincrementaldecoder("utf-8-sig")("replace")
             return self._increment(self._utf8.decode(data))
         try:
-            said: _Answer | None = parse_event(_Answer, data)
+            said: _Answer | None = parse_event(_Answer.model_validate_json, data)
         except MalformedResponseError:
             if event.name != "rest":
                 raise

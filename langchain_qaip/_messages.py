@@ -1,0 +1,196 @@
+"""Between LangChain's messages and the core's vocabulary."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from langchain_core.documents import Document
+from langchain_core.messages import (
+    AIMessage,
+    AIMessageChunk,
+    BaseMessage,
+    ToolMessage,
+)
+from langchain_core.messages.ai import InputTokenDetails, OutputTokenDetails, UsageMetadata
+from langchain_core.messages.tool import tool_call, tool_call_chunk
+
+from qaip_core import Choice, Citation, Completion, Message, ToolCall, Usage
+from qaip_core.errors import InvalidParameterError
+from qaip_core.types import Part
+
+__all__ = [
+    "annotations",
+    "documents",
+    "late_facts",
+    "to_chunk",
+    "to_message",
+    "to_turns",
+    "to_usage",
+]
+
+_ROLES = {"system": "system", "human": "user", "ai": "assistant", "tool": "tool"}
+# What an earlier answer may hold beside its text, and no service wants back.
+_OUTPUT_ONLY = frozenset({"reasoning", "thinking", "refusal", "tool_use", "tool_call", "citation"})
+
+
+def to_turns(messages: Sequence[BaseMessage]) -> list[Message]:
+    """Return messages as turns.
+
+    Raises:
+        InvalidParameterError: a message is of a kind that no service takes.
+    """
+    return [_turn(message) for message in messages]
+
+
+def _turn(message: BaseMessage) -> Message:
+    role: Any = _ROLES.get(message.type) or _ROLES.get(getattr(message, "role", ""))
+    if message.type == "chat":
+        role = getattr(message, "role", None)
+    if role not in ("system", "user", "assistant", "tool"):
+        raise InvalidParameterError(f"a message of type {message.type!r} cannot be sent")
+    return Message(
+        role,
+        _content(message.content),
+        tool_calls=_tool_calls(message) if isinstance(message, AIMessage) else (),
+        tool_call_id=message.tool_call_id if isinstance(message, ToolMessage) else None,
+        reasoning=message.additional_kwargs.get("reasoning_content"),
+    )
+
+
+def _content(content: str | list[str | dict[Any, Any]]) -> str | list[Part]:
+    if isinstance(content, str):
+        return content
+    parts = [{"type": "text", "text": p} if isinstance(p, str) else p for p in content]
+    parts = [p for p in parts if p.get("type") not in _OUTPUT_ONLY]
+    if all(p.get("type") == "text" for p in parts):
+        return "".join(str(p.get("text", "")) for p in parts)
+    return parts
+
+
+def _tool_calls(message: AIMessage) -> tuple[ToolCall, ...]:
+    return tuple(
+        ToolCall(call["name"], json.dumps(call["args"]), call["id"], index)
+        for index, call in enumerate(message.tool_calls)
+    )
+
+
+def to_message(answer: Completion, choice: Choice, provider: str, model: str) -> AIMessage:
+    """Return one choice of a whole answer as a message."""
+    calls: list[Any] = []
+    broken: list[Any] = []
+    for call in choice.tool_calls:
+        try:
+            calls.append(tool_call(name=call.name, args=json.loads(call.arguments), id=call.id))
+        except ValueError as error:
+            broken.append(
+                {
+                    "type": "invalid_tool_call",
+                    "name": call.name,
+                    "args": call.arguments,
+                    "id": call.id,
+                    "error": str(error),
+                }
+            )
+    more, facts = late_facts(answer, choice)
+    if choice.reasoning:
+        more["reasoning_content"] = choice.reasoning
+    return AIMessage(
+        content=choice.text,
+        id=answer.id,
+        additional_kwargs=more,
+        response_metadata={"model_provider": provider, "model_name": model, **facts},
+        usage_metadata=to_usage(answer.usage),
+        tool_calls=calls,
+        invalid_tool_calls=broken,
+    )
+
+
+def late_facts(answer: Completion, choice: Choice) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return what a message says of the whole answer: additional_kwargs, response_metadata.
+
+    In a stream both stand on the last chunk only, since LangChain adds chunks up key by key.
+    """
+    facts: dict[str, Any] = dict(answer.metadata)
+    if choice.finish_reason:
+        facts["finish_reason"] = choice.finish_reason
+    if answer.created is not None:
+        facts["created"] = answer.created
+    if answer.usage is not None:
+        facts["token_usage"] = answer.usage.as_counts()
+    if not answer.citations:
+        return {}, facts
+    return {
+        "annotations": annotations(answer.citations),
+        "citations": [citation.as_dict() for citation in answer.citations],
+    }, facts
+
+
+def to_chunk(choice: Choice, facts: dict[str, Any], message_id: str | None) -> AIMessageChunk:
+    """Return an increment of an answer; text and reasoning never stand on one chunk."""
+    fragments = [
+        tool_call_chunk(name=c.name or None, args=c.arguments, id=c.id, index=c.index)
+        for c in choice.tool_calls
+    ]
+    return AIMessageChunk(
+        content=choice.text,
+        id=message_id,
+        response_metadata=facts,
+        additional_kwargs={"reasoning_content": choice.reasoning} if choice.reasoning else {},
+        tool_call_chunks=fragments,
+    )
+
+
+def annotations(citations: Sequence[Citation]) -> list[dict[str, Any]]:
+    """Return LangChain's citation annotations: one for each marker, or one for the source."""
+    return [
+        {
+            "type": "citation",
+            "id": citation.id,
+            **({"url": citation.url} if citation.url else {}),
+            **({"title": citation.title} if citation.title else {}),
+            **({"cited_text": citation.text} if citation.text else {}),
+            **place,
+            "extras": citation.facts(),
+        }
+        for citation in citations
+        for place in (
+            [{"start_index": s.start, "end_index": s.end} for s in citation.spans] or [{}]
+        )
+    ]
+
+
+def documents(message: BaseMessage) -> list[Document]:
+    """Return the sources of an answer as Documents, in the service's order.
+
+    Parameters:
+        message: an answer of one of this package's chat models.
+
+    Returns:
+        One Document for each source: its id is that of the citation, its text the passage that
+        the service quotes, its metadata url, title, page_number, date, score and rank, each
+        where the service gives it.
+    """
+    known: dict[str, Document] = {}
+    for citation in message.additional_kwargs.get("citations", ()):
+        facts = {k: v for k, v in citation.items() if k not in ("id", "text", "spans")}
+        document = Document(id=citation["id"], page_content=citation["text"], metadata=facts)
+        known.setdefault(citation["id"], document)
+    return list(known.values())
+
+
+def to_usage(usage: Usage | None) -> UsageMetadata | None:
+    """Return the token counts; None where the service reports none."""
+    if usage is None:
+        return None
+    counts = UsageMetadata(
+        input_tokens=usage.input_tokens,
+        output_tokens=usage.output_tokens,
+        total_tokens=usage.total_tokens,
+    )
+    if usage.cached_tokens is not None:
+        counts["input_token_details"] = InputTokenDetails(cache_read=usage.cached_tokens)
+    if usage.reasoning_tokens is not None:
+        counts["output_token_details"] = OutputTokenDetails(reasoning=usage.reasoning_tokens)
+    return counts

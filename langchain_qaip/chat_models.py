@@ -1,0 +1,137 @@
+"""Chat models of the five services.
+
+All of them take, beside their own parameters, those of `qaip_core.connection.Connection`
+(``api_key``, ``base_url``, ``timeout``, ``max_retries``, ...) and LangChain's.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from langchain_qaip._base import ChatModel
+from langchain_qaip.retrievers import CitationRetriever
+from qaip_core.backends import dify, fireworks, pais, perplexity, qaip
+from qaip_core.backends.dify import DifyParams
+from qaip_core.backends.fireworks import FireworksChatParams
+from qaip_core.backends.pais import PaisParams
+from qaip_core.backends.perplexity import PerplexityParams
+from qaip_core.backends.qaip import QaipParams
+
+__all__ = ["ChatDify", "ChatFireworks", "ChatPAIS", "ChatPerplexity", "ChatQaip"]
+
+
+class _Citing(ChatModel):
+    """A chat model whose service answers with sources."""
+
+    def as_retriever(self, **kwargs: Any) -> CitationRetriever:
+        """Return a retriever of the sources of this model's answers.
+
+        Parameters:
+            kwargs: those of `CitationRetriever`, such as ``k``.
+        """
+        return CitationRetriever(model=self, **kwargs)
+
+
+class ChatQaip(QaipParams, _Citing):
+    """Answers from the documents that are indexed in Qaip, with their sources.
+
+    Parameters:
+        api_key: or the environment variable QAIP_API_KEY.
+        base_url: or QAIP_BASE_URL.
+
+    The others are those of `QaipParams` (``tag_names``, ``file_types``, ``domains``, ...). The
+    service has no model, temperature, max_tokens or stop and reports no usage: the first three
+    are not sent, ``stop`` cuts the answer here.
+
+    Raises:
+        ServiceError: see `langchain_qaip.errors`.
+
+    Source: https://docs.qaip.com
+    """
+
+    endpoint = qaip.COMPLETIONS
+
+
+class ChatFireworks(FireworksChatParams, ChatModel):
+    """Chats with a model on Fireworks.
+
+    Parameters:
+        model: such as "accounts/fireworks/models/llama-v3p1-8b-instruct".
+        api_key: or the environment variable FIREWORKS_API_KEY.
+        base_url: or FIREWORKS_API_BASE, with or without /v1.
+
+    The others are those of `FireworksChatParams`. Above 4096 ``max_tokens`` the service only
+    streams: whole answers are then put together here.
+
+    Raises:
+        ServiceError: see `langchain_qaip.errors`.
+
+    Source: https://docs.fireworks.ai/api-reference/post-chatcompletions
+    """
+
+    endpoint = fireworks.CHAT
+
+
+class ChatPAIS(PaisParams, ChatModel):
+    """Chats with a model of VMware Private AI Services.
+
+    Parameters:
+        model: the id of a model endpoint of the site.
+        base_url: or the environment variable PAIS_BASE_URL; the host is enough.
+        api_key: an access token, or a callable that returns one (tokens are short-lived); or
+            PAIS_API_KEY. Sites without authentication need none.
+
+    The others are those of `PaisParams`.
+
+    Raises:
+        ServiceError: see `langchain_qaip.errors`.
+
+    Source: https://developer.broadcom.com/xapis/vmware-private-ai-services-api/latest/
+    """
+
+    endpoint = pais.CHAT
+
+
+class ChatPerplexity(PerplexityParams, _Citing):
+    """Answers from the web through Perplexity's chat completions, with sources and offsets.
+
+    Perplexity itself ended this call on 2026-09-27 (`EndpointRetiredError`); gateways that
+    still serve it are reached with ``base_url``.
+
+    Parameters:
+        model: such as "sonar".
+        api_key: or the environment variable PERPLEXITY_API_KEY, or PPLX_API_KEY.
+        base_url: or PERPLEXITY_BASE_URL.
+
+    The others are those of `PerplexityParams`. The service takes no stop sequences: ``stop``
+    cuts the answer here.
+
+    Raises:
+        ServiceError: see `langchain_qaip.errors`.
+
+    Source: https://docs.perplexity.ai/api-reference/chat-completions-post
+    """
+
+    endpoint = perplexity.CHAT
+
+
+class ChatDify(DifyParams, _Citing):
+    """Runs a Dify completion app, with the sources of its knowledge base.
+
+    The messages are written one below the other into the app's input variable. Sources come
+    only if "Citations and Attributions" is switched on in the app.
+
+    Parameters:
+        api_key: the app's key, or the environment variable DIFY_API_KEY.
+        base_url: or DIFY_BASE_URL; it includes /v1.
+
+    The others are those of `DifyParams`. Model and sampling are set in the app: model,
+    temperature and max_tokens are not sent, ``stop`` cuts the answer here.
+
+    Raises:
+        ServiceError: see `langchain_qaip.errors`.
+
+    Source: https://docs.dify.ai/api-reference/completion/create-completion-message
+    """
+
+    endpoint = dify.COMPLETION

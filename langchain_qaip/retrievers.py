@@ -1,0 +1,66 @@
+"""Retrievers: the sources of an answer as Documents."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from langchain_core.callbacks import (
+    AsyncCallbackManagerForRetrieverRun,
+    CallbackManagerForRetrieverRun,
+)
+from langchain_core.documents import Document
+from langchain_core.language_models import BaseChatModel
+from langchain_core.retrievers import BaseRetriever
+from pydantic import ConfigDict, Field
+
+from langchain_qaip._messages import documents
+
+__all__ = ["CitationRetriever"]
+
+
+class CitationRetriever(BaseRetriever):
+    """Asks a chat model that cites and returns its sources as Documents.
+
+    Each query is one answer of the service, billed as such; the answer's text is dropped.
+
+    Parameters:
+        model: a chat model of this package whose service cites.
+        k: how many sources to return at most, at least 1; None for all. It cuts the service's
+            list, whose length the service decides.
+
+    Returns:
+        Documents in the service's order: ``id`` is that of the citation, ``page_content`` the
+        quoted passage, ``metadata`` url, title, page_number, date, score and rank, each where
+        the service gives it.
+
+    Raises:
+        ServiceError: see `langchain_qaip.errors`.
+    """
+
+    model_config = ConfigDict(arbitrary_types_allowed=True, extra="forbid")
+
+    model: BaseChatModel
+    k: int | None = Field(default=None, ge=1)
+
+    def _get_relevant_documents(
+        self,
+        query: str,
+        *,
+        run_manager: CallbackManagerForRetrieverRun,
+        k: int | None = None,
+        **kwargs: Any,
+    ) -> list[Document]:
+        answer = self.model.invoke(query, {"callbacks": run_manager.get_child()}, **kwargs)
+        return documents(answer)[: k or self.k]
+
+    async def _aget_relevant_documents(
+        self,
+        query: str,
+        *,
+        run_manager: AsyncCallbackManagerForRetrieverRun,
+        k: int | None = None,
+        **kwargs: Any,
+    ) -> list[Document]:
+        config: Any = {"callbacks": run_manager.get_child()}
+        answer = await self.model.ainvoke(query, config, **kwargs)
+        return documents(answer)[: k or self.k]
