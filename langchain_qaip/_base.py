@@ -200,7 +200,8 @@ class ChatModel(_Model, BaseChatModel):
         tools: Sequence[dict[str, Any] | type | Callable[..., Any] | BaseTool] | None = None,
     ) -> int:
         """Return an estimate (4 characters a token), tools included."""
-        return count_tokens_approximately(messages, tools=list(tools) if tools else None)
+        known: Any = list(tools) if tools else None
+        return count_tokens_approximately(messages, tools=known)
 
 
 class _ChatChunks:

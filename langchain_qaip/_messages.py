@@ -21,9 +21,9 @@ from qaip_core.errors import InvalidParameterError
 from qaip_core.types import Part
 
 __all__ = [
-    "annotations",
     "documents",
     "late_facts",
+    "to_annotations",
     "to_chunk",
     "to_message",
     "to_turns",
@@ -62,7 +62,7 @@ def _turn(message: BaseMessage) -> Message:
 def _content(content: str | list[str | dict[Any, Any]]) -> str | list[Part]:
     if isinstance(content, str):
         return content
-    parts = [{"type": "text", "text": p} if isinstance(p, str) else p for p in content]
+    parts: list[Part] = [{"type": "text", "text": p} if isinstance(p, str) else p for p in content]
     parts = [p for p in parts if p.get("type") not in _OUTPUT_ONLY]
     if all(p.get("type") == "text" for p in parts):
         return "".join(str(p.get("text", "")) for p in parts)
@@ -122,7 +122,7 @@ def late_facts(answer: Completion, choice: Choice) -> tuple[dict[str, Any], dict
     if not answer.citations:
         return {}, facts
     return {
-        "annotations": annotations(answer.citations),
+        "annotations": to_annotations(answer.citations),
         "citations": [citation.as_dict() for citation in answer.citations],
     }, facts
 
@@ -142,7 +142,7 @@ def to_chunk(choice: Choice, facts: dict[str, Any], message_id: str | None) -> A
     )
 
 
-def annotations(citations: Sequence[Citation]) -> list[dict[str, Any]]:
+def to_annotations(citations: Sequence[Citation]) -> list[dict[str, Any]]:
     """Return LangChain's citation annotations: one for each marker, or one for the source."""
     return [
         {

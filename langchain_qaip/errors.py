@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from contextlib import contextmanager
+from typing import Any
 
 from langchain_core import exceptions as theirs
 
@@ -126,7 +127,7 @@ class ServerReportedError(core.ServerReportedError, theirs.ModelAPIError):
     """The service reported an error inside a stream that began as a success."""
 
 
-_FAMILY = {
+_FAMILY: dict[type[ServiceError], type[Any]] = {
     base: cls
     for cls in list(globals().values())
     if isinstance(cls, type) and issubclass(cls, theirs.ModelError)

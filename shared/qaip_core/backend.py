@@ -100,7 +100,6 @@ class Backend:
         key_header: the header that carries the key.
         key_prefix: what stands before the key in it.
         key_required: whether a call without a key is refused before it is sent.
-        timeout: seconds of silence allowed while an answer is awaited.
         normalise_url: brings the ways in which users write the base URL into one.
         rules: the service's own error table.
         keep_headers: prefixes of the response headers to keep in the metadata.
@@ -117,7 +116,6 @@ class Backend:
     key_header: str = "Authorization"
     key_prefix: str = "Bearer "
     key_required: bool = True
-    timeout: float = 600.0
     normalise_url: Callable[[str], str] = field(default=lambda url: url)
     rules: tuple[Rule, ...] = ()
     keep_headers: tuple[str, ...] = ()

@@ -162,7 +162,8 @@ class _Base:
 
     def _cancellation(self, call: Call) -> tuple[str, bytes] | None:
         """Return URL and body of the request that ends a run whose reader has left."""
-        stop = call.endpoint.cancel(call.decoder, call.body) if call.decoder else None
+        decoder = call.decoder
+        stop = None if decoder is None else call.endpoint.cancel(decoder, call.body or {})
         return (self.settings.base_url + stop[0], to_json(stop[1])) if stop else None
 
 
@@ -414,6 +415,7 @@ class AsyncClient(_Base):
             await http.post(url, headers=headers, content=content, timeout=_CANCEL_SECONDS)
 
     async def http(self) -> Any:
+        """Return the caller's httpx client, or our own for this loop, made at the first call."""
         if self.settings.http_async_client is not None:
             return self.settings.http_async_client
         loop = asyncio.get_running_loop()

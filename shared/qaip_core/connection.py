@@ -88,7 +88,6 @@ class Connection(BaseModel):
         base_url: where the service is; read from the environment, else the vendor's address.
         timeout: seconds of silence allowed while an answer is awaited (connecting: at most 10),
             an ``httpx.Timeout`` (or a mapping) for each phase of its own, or None for no limit.
-            Not given: 600.
         max_retries: further requests after a failed one, 0 for none.
         stream_idle_timeout: seconds that a stream may take without content; keep-alives do
             not count. None for no limit.
@@ -106,7 +105,7 @@ class Connection(BaseModel):
 
     api_key: ApiKey | None = Field(default=None, exclude=True, repr=False)
     base_url: str | None = None
-    timeout: Annotated[_Timeout, BeforeValidator(_phases)] = None
+    timeout: Annotated[_Timeout, BeforeValidator(_phases)] = 600.0
     max_retries: int = Field(default=2, ge=0, le=20)
     stream_idle_timeout: float | None = Field(default=60.0, gt=0)
     http_client: Any = Field(default=None, exclude=True, repr=False)
@@ -141,7 +140,7 @@ class Connection(BaseModel):
             backend=backend,
             base_url=url,
             key=key,
-            timeout=self.timeout if "timeout" in self.model_fields_set else backend.timeout,
+            timeout=self.timeout,
             policy=Policy(
                 max_retries=self.max_retries,
                 idle_timeout=self.stream_idle_timeout,

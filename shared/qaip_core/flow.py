@@ -338,14 +338,11 @@ def _increments(
         chunk = yield READ
         if isinstance(chunk, Failure):
             if isinstance(chunk.error, ServiceConnectionError) and call.stream:
-                return decoder.finish(
-                    cut=True
-                )  # a cut: whether it matters is for the end rule to say
+                return decoder.finish(cut=True)  # the end rule says whether it matters
             raise chunk.error from chunk.cause
-        events = framing.feed(chunk) if chunk else framing.close()
         ready: list[Completion] = []
         try:
-            for event in events:
+            for event in framing.feed(chunk) if chunk else framing.close():
                 if event.name == "whole":
                     return _whole(call.endpoint, event)
                 increment = decoder.feed(event)
@@ -358,14 +355,19 @@ def _increments(
         if ready:
             yield ready
             heard = time.monotonic()
-        elif idle is not None and time.monotonic() - heard > idle:
-            raise ServiceTimeoutError(
-                f"no content for {idle:g} s, only keep-alives; "
-                "raise stream_idle_timeout if the service needs longer"
-            )
+        else:
+            _check_idle(idle, heard)
         if not chunk:
             break
     return decoder.finish(cut=False)
+
+
+def _check_idle(idle: float | None, heard: float) -> None:
+    if idle is not None and time.monotonic() - heard > idle:
+        raise ServiceTimeoutError(
+            f"no content for {idle:g} s, only keep-alives; "
+            "raise stream_idle_timeout if the service needs longer"
+        )
 
 
 def _whole(endpoint: Endpoint, event: Event) -> Completion:

@@ -37,7 +37,7 @@ class Event(NamedTuple):
 
     Parameters:
         data: the payload's bytes, UTF-8 expected.
-        name: the SSE event name; ``"line"``, ``"rest"``, ``"text"`` or ``"whole"`` in other framings.
+        name: the SSE event name; "line", "rest", "text" or "whole" in other framings.
         id: the last SSE event id.
     """
 
@@ -149,6 +149,8 @@ class SSE:
         if name == b"data":
             self._data.append(value)
             self._size += len(line)
+            if self._size > self._limit:
+                raise MalformedResponseError(f"an event exceeds {self._limit} bytes")
         elif name == b"event":
             self._name = value.decode("utf-8", "replace")
         elif name == b"id" and b"\0" not in value:
@@ -260,7 +262,7 @@ class Sniffer:
         whole = line[-1:] in b"\r\n"
         if not _may_begin(line):
             return Text()
-        self._wants_line = line[:1] == b"{"
+        self._wants_line = line.startswith((b"{", *_FIELDS))
         if not whole and not ended:
             return None
         if line[:1] == b"{":

@@ -198,13 +198,13 @@ def _message(body: Any) -> tuple[str, str | None]:
             return "the service gave no readable reason", None
 
 
-def _code(body: Mapping[str, Any]) -> str | None:
+def _code(body: Mapping[Any, Any]) -> str | None:
     values = [body[k] for k in ("code", "type", "errorcode") if body.get(k) is not None]
     words = [str(v) for v in values if not str(v).isdigit()]
     return words[0] if words else str(values[0]) if values else None
 
 
-def _fault(item: Mapping[str, Any]) -> str:
+def _fault(item: Mapping[Any, Any]) -> str:
     """Name the field and the fault; never the value, which is the user's data."""
     message = str(item.get("msg") or item.get("message") or "invalid")
     loc = item.get("loc")

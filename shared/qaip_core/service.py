@@ -119,9 +119,10 @@ class Service(Connection):
 
     def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
         copied = self.__copy__()
-        for name, value in copied.__dict__.items():
+        fields = vars(copied)
+        for name, value in fields.items():
             if name not in _TRANSIENT:
-                copied.__dict__[name] = copy.deepcopy(value, memo)
+                fields[name] = copy.deepcopy(value, memo)
         return copied
 
     def __getstate__(self) -> dict[Any, Any]:

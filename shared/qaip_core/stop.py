@@ -25,10 +25,10 @@ class StopCutter:
         if self.stopped:
             return ""
         text = self._held + text
-        cut = min((at for s in self._stops if (at := text.find(s)) >= 0), default=-1)
-        if cut >= 0:
+        ends = [(at + len(s), at) for s in self._stops if (at := text.find(s)) >= 0]
+        if ends:  # the first to be complete, as for an engine: so cuts change nothing
             self.stopped, self._held = True, ""
-            return text[:cut]
+            return text[: min(ends)[1]]
         keep = self._overlap(text)
         self._held = text[len(text) - keep :]
         return text[: len(text) - keep]

@@ -301,6 +301,8 @@ def _add_logprobs(earlier: Any, later: Any) -> Any:
         return earlier if later is None else later
     joined = dict(earlier)
     for key, value in later.items():
+        if value is None and key in joined:
+            continue
         known = joined.get(key)
         joined[key] = (
             known + value if isinstance(known, list) and isinstance(value, list) else value

@@ -5,12 +5,12 @@ from contextlib import closing
 from typing import Any
 
 import pytest
-from support.backends import ENDPOINTS, settings
-from support.fault_server import FaultServer
-from support.wire import WireCase, cases
 
 from qaip_core import AsyncClient, Citation, Client, Completion, ServiceError, errors
 from qaip_core.backend import Endpoint
+from support.backends import ENDPOINTS, settings
+from support.fault_server import FaultServer
+from support.wire import WireCase, cases
 
 CUTS = (1, 2, 7, 64, None)
 KINDS: Mapping[str, type[ServiceError]] = {

@@ -296,7 +296,7 @@ class ChunkDecoder:
     def _citations(self) -> tuple[Citation, ...]:
         return ()
 
-    def finish(self, *, cut: bool) -> Completion | None:
+    def finish(self, *, cut: bool) -> Completion | None:  # noqa: ARG002 -- the end is on the wire
         """Return the closing increment; None if a choice has no finish_reason."""
         if not self._finished or None in self._finished.values():
             return None

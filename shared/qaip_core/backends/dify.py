@@ -240,7 +240,7 @@ class _Decoder:
             increment.created = said.created_at if isinstance(said.created_at, int) else None
         return increment
 
-    def finish(self, *, cut: bool) -> Completion | None:
+    def finish(self, *, cut: bool) -> Completion | None:  # noqa: ARG002 -- the end is on the wire
         """Return the closing increment; None before message_end."""
         if self._end is None:
             return None

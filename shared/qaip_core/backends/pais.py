@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Annotated, Any
+from urllib.parse import urlsplit
 
 from pydantic import Field
 
@@ -34,8 +35,7 @@ _PATH = "/api/v1/compatibility/openai/v1"
 def _normalise(url: str) -> str:
     for ending in ("/chat/completions", "/completions", "/models"):
         url = url.removesuffix(ending)
-    scheme, _, rest = url.partition("://")
-    if "/" not in rest:
+    if urlsplit(url).path == "":
         return url + _PATH
     return url + "/compatibility/openai/v1" if url.endswith("/api/v1") else url
 

@@ -312,7 +312,7 @@ class _Decoder:
         self._so_far = text
         return text[len(known) :]
 
-    def _run_facts(self, said: _Answer, data: bytes) -> str:
+    def _run_facts(self, _said: _Answer, data: bytes) -> str:
         """Keep the ids of a run, wherever and however they are written."""
         event = from_json(data)
         inner = event.get("result")
@@ -330,7 +330,7 @@ class _Decoder:
         self._raw = from_json(data)
         return ""
 
-    def _custom(self, said: _Answer, data: bytes) -> str:
+    def _custom(self, said: _Answer, _data: bytes) -> str:
         if said.name == "citations":
             self._sources.add([_Content.model_validate(c) for c in said.value or ()])
         elif said.name == "retrieved":  # split by size: the parts make one list

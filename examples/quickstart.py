@@ -1,0 +1,165 @@
+"""Answers over all five services' protocols, through LangChain and LlamaIndex.
+
+Without a key it starts the sandbox on a folder of documents and asks that. Settings, all
+optional, from the environment:
+
+    DOCS     the folder (default: docs)
+    ASK      the question
+    BACKEND  qaip, fireworks, pais, perplexity or dify: ask the real service, with its real key
+    MODEL    the model for BACKEND
+"""
+
+from __future__ import annotations
+
+import inspect
+import os
+import sys
+import textwrap
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+from langchain_core.documents import Document
+from langchain_core.output_parsers import StrOutputParser
+from langchain_core.prompts import ChatPromptTemplate
+from langchain_core.runnables import RunnablePassthrough
+
+from langchain_qaip import PAISLLM, ChatFireworks, ChatPerplexity, ChatQaip, FireworksLLM, documents
+from llama_index_qaip import Dify
+from qaip_core import ServiceError
+from qaip_sandbox import Sandbox
+
+PROMPT = ChatPromptTemplate.from_messages([("system", "{context}"), ("human", "{question}")])
+FIREWORKS_MODEL = "accounts/fireworks/models/llama-v3p1-8b-instruct"
+OUR_QUESTION = "What happens when a stream is cut?"
+
+
+def perplexity(question: str, model: str = "sonar") -> None:
+    chain = PROMPT | ChatPerplexity(model=model)
+    answer: Any = None
+    for chunk in chain.stream({"context": "Answer briefly, with sources.", "question": question}):
+        show(chunk.text)
+        answer = chunk if answer is None else answer + chunk
+    footnotes((d.metadata, d.page_content) for d in documents(answer))
+
+
+def qaip(question: str) -> None:
+    found: Any = []
+    rag = (
+        {"documents": ChatQaip().as_retriever(k=3), "question": RunnablePassthrough()}
+        | RunnablePassthrough.assign(context=lambda known: as_context(known["documents"]))
+        | RunnablePassthrough.assign(answer=PROMPT | generator() | StrOutputParser())
+    )
+    for part in rag.stream(question):
+        found = part.get("documents", found)
+        show(part.get("answer", ""))
+    footnotes((d.metadata, d.page_content) for d in found)
+
+
+def dify(question: str) -> None:
+    engine = Dify().as_query_engine(streaming=True)
+    response = engine.query(question)
+    for piece in response.response_gen:
+        show(piece)
+    footnotes((n.metadata, n.node.get_content()) for n in response.source_nodes)
+
+
+def pais(question: str, model: str = "sandbox-extractive") -> None:
+    llm = PAISLLM(model=model, max_tokens=120, temperature=0)
+    for piece in llm.stream(question):
+        show(piece)
+
+
+def fireworks(question: str, model: str = FIREWORKS_MODEL) -> None:
+    llm = FireworksLLM(model=model, max_tokens=120)
+    show(llm.invoke(question))
+
+
+DEMOS: dict[str, tuple[str, Callable[..., None]]] = {
+    "perplexity": ("Perplexity: a LangChain chain that streams, with footnotes", perplexity),
+    "qaip": ("Qaip: a LangChain RAG chain over ChatQaip().as_retriever()", qaip),
+    "dify": ("Dify: a LlamaIndex query engine that streams, with its sources", dify),
+    "pais": ("VMware Private AI Services: a text completion, streamed", pais),
+    "fireworks": ("Fireworks: a text completion", fireworks),
+}
+
+
+def as_context(found: list[Document]) -> str:
+    """Return the passages as the context of the question."""
+    return "Answer from these passages:\n" + "\n\n".join(d.page_content for d in found)
+
+
+def generator() -> Any:
+    """Return a model that writes the answer of the RAG chain: any LangChain model will do."""
+    if os.environ.get("FIREWORKS_API_KEY"):
+        return ChatFireworks(model=FIREWORKS_MODEL)
+    return ChatQaip()
+
+
+def show(text: str) -> None:
+    """Print a piece of an answer as soon as it is there."""
+    sys.stdout.write(text)
+    sys.stdout.flush()
+
+
+def style(text: str, code: str) -> str:
+    """Return text in bold or dim; plain where the output is no terminal."""
+    return f"\033[{code}m{text}\033[0m" if sys.stdout.isatty() else text
+
+
+def footnotes(sources: Iterable[tuple[dict[str, Any], str]]) -> None:
+    """Print numbered sources: title, page, link, and how the quoted passage begins."""
+    print("\n")
+    for number, (facts, text) in enumerate(sources, start=1):
+        page = f", page {facts['page_number']}" if "page_number" in facts else ""
+        print(f"  [{number}] {facts.get('title', 'untitled')}{page}  {facts.get('url', '')}")
+        excerpt = textwrap.shorten(text, 88, placeholder=" ...")
+        if excerpt:
+            print(style(f"      {excerpt}", "2"))
+
+
+def run(name: str, question: str, model: str | None = None) -> None:
+    title, demo = DEMOS[name]
+    print(f"\n{style('── ' + title + ' ' + '─' * max(0, 76 - len(title)), '1')}\n")
+    demo(question, model) if model else demo(question)
+    lines = inspect.getsource(demo).splitlines()[1:]
+    code = "\n".join(lines)
+    print(
+        f"\n\n{style('  by:', '2')}\n{style(textwrap.indent(textwrap.dedent(code), '    '), '2')}"
+    )
+
+
+def on_sandbox(folder: Path, question: str) -> None:
+    with Sandbox(folder, pace=0.01) as sandbox:
+        os.environ.update(sandbox.env)
+        first = sandbox.documents[0].title if sandbox.documents else "this"
+        question = question or (
+            OUR_QUESTION if folder == Path("docs") else f"What is said about {first}?"
+        )
+        print(f"Sandbox on {folder}/: {len(sandbox.documents)} documents, no network, no key.")
+        print(f"Question: {style(question, '1')}")
+        for name in DEMOS:
+            run(name, question)
+    print("\nYour own documents: make demo DOCS=path/to/folder ASK='your question'")
+    print("A real service:     PERPLEXITY_API_KEY=... make demo BACKEND=perplexity")
+
+
+def main() -> int:
+    question = os.environ.get("ASK", "")
+    backend = os.environ.get("BACKEND", "")
+    try:
+        if not backend:
+            on_sandbox(Path(os.environ.get("DOCS") or "docs"), question)
+        elif backend in DEMOS:
+            run(backend, question or "What is a lighthouse?", os.environ.get("MODEL"))
+        else:
+            print(f"BACKEND={backend} is none of: {', '.join(DEMOS)}", file=sys.stderr)
+            return 2
+    except (ServiceError, OSError) as error:
+        print(f"\n{type(error).__name__}: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

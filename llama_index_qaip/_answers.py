@@ -1,0 +1,182 @@
+"""From the core's answers, whole and growing, to LlamaIndex's responses."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any, Generic, Protocol, TypeVar
+
+from llama_index.core.base.llms.types import (
+    CitationBlock,
+    ContentBlock,
+    TextBlock,
+    ThinkingBlock,
+    ToolCallBlock,
+)
+from llama_index.core.llms import ChatMessage, ChatResponse, CompletionResponse, MessageRole
+from pydantic_core import from_json
+
+from llama_index_qaip._logprobs import to_logprobs
+from qaip_core import Choice, Citation, Completion, ToolCall
+
+__all__ = ["ChatShape", "Growth", "Shape", "TextShape"]
+
+R = TypeVar("R")
+R_co = TypeVar("R_co", covariant=True)
+_EMPTY = Choice()
+
+
+class Shape(Protocol[R_co]):
+    """The form that answers take."""
+
+    def piece(self, delta: Choice, so_far: Choice) -> R_co:
+        """Return what a stream shows of an answer that is still growing.
+
+        Parameters:
+            delta: what is new.
+            so_far: all of it, what is new included.
+        """
+        ...
+
+    def whole(self, answer: Completion, delta: str | None = None) -> R_co:
+        """Return a whole answer; ``delta`` is its last piece of text, where it was streamed."""
+        ...
+
+
+class ChatShape(Shape[ChatResponse]):
+    """Answers as messages.
+
+    The message's own ``additional_kwargs`` stay empty: LlamaIndex writes them into prompts.
+
+    Parameters:
+        citation_blocks: whether a message holds a block for each citation.
+    """
+
+    def __init__(self, *, citation_blocks: bool) -> None:
+        self._citation_blocks = citation_blocks
+
+    def piece(self, delta: Choice, so_far: Choice) -> ChatResponse:
+        return ChatResponse(
+            message=ChatMessage(role=MessageRole.ASSISTANT, blocks=_text_blocks(so_far)),
+            delta=delta.text,
+            additional_kwargs=_thinking(delta),
+            logprobs=to_logprobs(delta.logprobs),
+        )
+
+    def whole(self, answer: Completion, delta: str | None = None) -> ChatResponse:
+        choice = answer.choice
+        blocks = [*_text_blocks(choice), *map(_tool_call, choice.tool_calls)]
+        if self._citation_blocks:
+            blocks.extend(map(_citation, answer.citations))
+        return ChatResponse(
+            message=ChatMessage(role=MessageRole.ASSISTANT, blocks=blocks),
+            delta=delta,
+            raw=answer.raw,
+            additional_kwargs=_facts(answer),
+            logprobs=to_logprobs(choice.logprobs),
+        )
+
+
+class TextShape(Shape[CompletionResponse]):
+    """Answers as text; reasoning is in ``additional_kwargs["thinking"]``."""
+
+    def piece(self, delta: Choice, so_far: Choice) -> CompletionResponse:
+        return CompletionResponse(
+            text=so_far.text,
+            delta=delta.text,
+            additional_kwargs=_thinking(delta),
+            logprobs=to_logprobs(delta.logprobs),
+        )
+
+    def whole(self, answer: Completion, delta: str | None = None) -> CompletionResponse:
+        choice = answer.choice
+        thinking = {"thinking": choice.reasoning} if choice.reasoning else {}
+        return CompletionResponse(
+            text=choice.text,
+            delta=delta,
+            raw=answer.raw,
+            additional_kwargs={**_facts(answer), **thinking},
+            logprobs=to_logprobs(choice.logprobs),
+        )
+
+
+class Growth(Generic[R]):
+    """Turns the increments of one stream into responses, each of which holds all before it.
+
+    Parameters:
+        shape: the form of the responses.
+    """
+
+    def __init__(self, shape: Shape[R]) -> None:
+        self._shape = shape
+        self._head: Completion | None = None
+        self._so_far = Choice()
+
+    def add(self, increment: Completion) -> R:
+        """Return the response of the next increment; the last one is the whole answer."""
+        # With n > 1 an increment may belong to another choice than the first.
+        delta = next((c for c in increment.choices if c.index == 0), _EMPTY)
+        so_far = self._so_far
+        if self._head is None:
+            self._head = replace(increment, choices=[])
+        if increment.replaces:
+            so_far.text = ""
+        so_far.text += delta.text
+        so_far.reasoning += delta.reasoning
+        if delta.tool_calls or delta.logprobs is not None:
+            so_far = self._so_far = so_far + replace(delta, text="", reasoning="")
+        if not increment.last:
+            return self._shape.piece(delta, so_far)
+        so_far.finish_reason = delta.finish_reason
+        answer = replace(self._head + increment, choices=[so_far])
+        return self._shape.whole(answer, delta.text)
+
+
+def _text_blocks(choice: Choice) -> list[ContentBlock]:
+    text = TextBlock(text=choice.text)
+    return [ThinkingBlock(content=choice.reasoning), text] if choice.reasoning else [text]
+
+
+def _thinking(delta: Choice) -> dict[str, Any]:
+    return {"thinking_delta": delta.reasoning} if delta.reasoning else {}
+
+
+def _facts(answer: Completion) -> dict[str, Any]:
+    known = {
+        "id": answer.id,
+        "model": answer.model,
+        "created": answer.created,
+        "finish_reason": answer.finish_reason,
+    }
+    return {
+        **answer.metadata,
+        **(answer.usage.as_counts() if answer.usage else {}),
+        **{k: v for k, v in known.items() if v is not None},
+        "citations": [citation.as_dict() for citation in answer.citations],
+    }
+
+
+def _citation(citation: Citation) -> CitationBlock:
+    place: dict[str, int] = {}
+    if citation.spans:
+        place.update(start_index=citation.spans[0].start, end_index=citation.spans[0].end)
+    if citation.page_number is not None:
+        place["page_number"] = citation.page_number
+    return CitationBlock(
+        cited_content=TextBlock(text=citation.text or ""),
+        source=citation.url or citation.title or citation.id,
+        title=citation.title or citation.url or citation.id,
+        additional_location_info=place,
+    )
+
+
+def _tool_call(call: ToolCall) -> ToolCallBlock:
+    """Return a call with its arguments decoded; as they are, if they are no JSON object."""
+    try:
+        arguments = from_json(call.arguments or "{}")
+    except ValueError:
+        arguments = call.arguments
+    return ToolCallBlock(
+        tool_call_id=call.id,
+        tool_name=call.name,
+        tool_kwargs=arguments if isinstance(arguments, dict) else call.arguments,
+    )

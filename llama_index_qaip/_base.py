@@ -1,0 +1,218 @@
+"""`ServiceLLM`: the eight calls of a LlamaIndex LLM, over one service."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Generator, Mapping, Sequence
+from contextlib import aclosing, closing
+from typing import Any, ClassVar, TypeVar
+
+from llama_index.core.base.llms.generic_utils import messages_to_prompt
+from llama_index.core.llms import (
+    LLM,
+    ChatMessage,
+    ChatResponse,
+    ChatResponseAsyncGen,
+    ChatResponseGen,
+    CompletionResponse,
+    CompletionResponseAsyncGen,
+    CompletionResponseGen,
+    LLMMetadata,
+)
+from llama_index.core.llms.callbacks import llm_chat_callback, llm_completion_callback
+from pydantic import ConfigDict, Field
+
+from llama_index_qaip._answers import ChatShape, Growth, Shape, TextShape
+from llama_index_qaip._messages import to_turns
+from llama_index_qaip._streams import freed, freed_async
+from qaip_core import Completion, Prompt
+from qaip_core.backend import Endpoint
+from qaip_core.errors import InvalidParameterError
+from qaip_core.service import Service
+
+__all__ = ["ServiceLLM"]
+
+R = TypeVar("R")
+_Call = tuple[Endpoint, Prompt, dict[str, Any]]
+
+
+class ServiceLLM(Service, LLM):
+    """A LlamaIndex LLM over one service.
+
+    Parameters:
+        api_base: a synonym of ``base_url``.
+        context_window: tokens that prompt and answer share; LlamaIndex packs prompts by it.
+        num_output: tokens that it then leaves for the answer; ``max_tokens`` where that is given.
+        citation_blocks: whether messages hold a `CitationBlock` for each source. Switch it off
+            if such a message goes on to an LLM that refuses blocks it does not know; the
+            sources are in ``additional_kwargs["citations"]`` in any case.
+    """
+
+    model_config = ConfigDict(
+        extra="forbid",
+        arbitrary_types_allowed=True,
+        hide_input_in_errors=True,
+        populate_by_name=True,
+        protected_namespaces=(),
+    )
+
+    text_endpoint: ClassVar[Endpoint | None] = None
+    """Where `complete` goes, if not to ``endpoint``."""
+
+    context_window: int = Field(default=32_768, gt=0)
+    num_output: int | None = Field(default=None, gt=0)
+    citation_blocks: bool = True
+
+    def __init__(self, **data: Any) -> None:
+        if "api_base" in data:
+            if data.get("base_url") is not None:
+                raise InvalidParameterError("api_base is a synonym of base_url: pass one of them")
+            data["base_url"] = data.pop("api_base")
+        super().__init__(**data)
+
+    @classmethod
+    def class_name(cls) -> str:
+        """Return the key that serialized objects are told apart by."""
+        return cls.__name__
+
+    @property
+    def metadata(self) -> LLMMetadata:
+        """What LlamaIndex needs to know of the model to pack its prompts."""
+        return LLMMetadata(
+            context_window=self.context_window,
+            num_output=self.num_output or self.max_tokens or 1024,
+            is_chat_model=self.endpoint.chat,
+            model_name=self.model_label,
+        )
+
+    @llm_chat_callback()
+    def chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponse:
+        """Return the answer to a conversation.
+
+        Parameters:
+            messages: its turns.
+            kwargs: parameters of the service, for this call.
+
+        Raises:
+            ServiceError: see `llama_index_qaip.errors`.
+        """
+        return self._chat.whole(self.client.complete(*self._chat_call(messages, kwargs)))
+
+    @llm_chat_callback()
+    async def achat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponse:
+        """Return the answer to a conversation; see `chat`."""
+        call = self._chat_call(messages, kwargs)
+        return self._chat.whole(await self.async_client.complete(*call))
+
+    @freed
+    @llm_chat_callback()
+    def stream_chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponseGen:
+        """Return the answer to a conversation as it grows; see `chat`.
+
+        The last response holds the whole answer, its sources and its token counts.
+        """
+        return _grow(self.client.stream(*self._chat_call(messages, kwargs)), self._chat)
+
+    @freed_async
+    @llm_chat_callback()
+    async def astream_chat(
+        self, messages: Sequence[ChatMessage], **kwargs: Any
+    ) -> ChatResponseAsyncGen:
+        """Return the answer to a conversation as it grows; see `stream_chat`."""
+        return _agrow(self.async_client.stream(*self._chat_call(messages, kwargs)), self._chat)
+
+    @llm_completion_callback()
+    def complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponse:
+        """Return the answer to a text.
+
+        Parameters:
+            prompt: the text.
+            formatted: whether ``completion_to_prompt`` was already applied to it.
+            kwargs: parameters of the service, for this call.
+
+        Raises:
+            ServiceError: see `llama_index_qaip.errors`.
+        """
+        call = self._text_call(prompt, kwargs, formatted=formatted)
+        return self._text.whole(self.client.complete(*call))
+
+    @llm_completion_callback()
+    async def acomplete(
+        self,
+        prompt: str,
+        formatted: bool = False,
+        **kwargs: Any,
+    ) -> CompletionResponse:
+        """Return the answer to a text; see `complete`."""
+        call = self._text_call(prompt, kwargs, formatted=formatted)
+        return self._text.whole(await self.async_client.complete(*call))
+
+    @freed
+    @llm_completion_callback()
+    def stream_complete(
+        self,
+        prompt: str,
+        formatted: bool = False,
+        **kwargs: Any,
+    ) -> CompletionResponseGen:
+        """Return the answer to a text as it grows; see `complete`.
+
+        The last response holds the whole answer, its sources and its token counts.
+        """
+        call = self._text_call(prompt, kwargs, formatted=formatted)
+        return _grow(self.client.stream(*call), self._text)
+
+    @freed_async
+    @llm_completion_callback()
+    async def astream_complete(
+        self,
+        prompt: str,
+        formatted: bool = False,
+        **kwargs: Any,
+    ) -> CompletionResponseAsyncGen:
+        """Return the answer to a text as it grows; see `stream_complete`."""
+        call = self._text_call(prompt, kwargs, formatted=formatted)
+        return _agrow(self.async_client.stream(*call), self._text)
+
+    @property
+    def _chat(self) -> ChatShape:
+        return ChatShape(citation_blocks=self.citation_blocks)
+
+    @property
+    def _text(self) -> TextShape:
+        return TextShape()
+
+    def _chat_call(self, messages: Sequence[ChatMessage], call: Mapping[str, Any]) -> _Call:
+        endpoint = self.endpoint
+        custom = self.messages_to_prompt
+        if not endpoint.chat and custom is not None and custom is not messages_to_prompt:
+            return endpoint, custom(messages), self._values(endpoint, call)
+        return endpoint, to_turns(messages), self._values(endpoint, call)
+
+    def _text_call(self, prompt: str, call: Mapping[str, Any], *, formatted: bool) -> _Call:
+        endpoint = self.text_endpoint or self.endpoint
+        if not formatted and self.completion_to_prompt is not None:
+            prompt = self.completion_to_prompt(prompt)
+        return endpoint, prompt, self._values(endpoint, call)
+
+    def _values(self, endpoint: Endpoint, call: Mapping[str, Any]) -> dict[str, Any]:
+        """Leave out what was set on the object for the other endpoint only."""
+        known = {*endpoint.params.model_fields, "stop", *call}
+        return {k: v for k, v in self.values(call).items() if k in known}
+
+
+def _grow(
+    increments: Generator[Completion, None, None], shape: Shape[R]
+) -> Generator[R, None, None]:
+    growth = Growth(shape)
+    with closing(increments):
+        for increment in increments:
+            yield growth.add(increment)
+
+
+async def _agrow(
+    increments: AsyncGenerator[Completion, None], shape: Shape[R]
+) -> AsyncGenerator[R, None]:
+    growth = Growth(shape)
+    async with aclosing(increments):
+        async for increment in increments:
+            yield growth.add(increment)

@@ -1,0 +1,151 @@
+"""The LLMs, one for each service.
+
+Every one takes the parameters of its service (checked before anything is sent; a call may
+overrule them), those of its connection, and those of `ServiceLLM`. Every call raises the errors
+of `llama_index_qaip.errors` and no others.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from pydantic import Field
+
+from llama_index_qaip._base import ServiceLLM
+from llama_index_qaip._citing import CitingLLM
+from qaip_core.backend import Endpoint
+from qaip_core.backends import dify, fireworks, pais, perplexity, qaip
+
+__all__ = ["PAIS", "Dify", "Fireworks", "Perplexity", "Qaip"]
+
+
+class Qaip(qaip.QaipParams, CitingLLM):
+    """Qaip answers from the documents that you gave it, with its sources.
+
+    Service page: https://docs.qaip.com (API reference, Completions)
+
+    Parameters:
+        api_key: the key; read from ``QAIP_API_KEY`` where it is not given.
+        base_url: where the service is; ``QAIP_BASE_URL``, else the vendor's address.
+        citation: whether the answer brings its sources; the service's default is True.
+        tag_names, tag_ids, source_types, file_types, date_from, date_to, domains: which
+            sources it may use, see `qaip_core.backends.qaip.QaipParams`.
+        model, temperature, max_tokens: accepted and not sent, since the service chooses them.
+        stop: sequences at which the answer is cut on this side.
+
+    Raises:
+        MissingKeyError: there is no key.
+        ConfigurationError: the base URL or a parameter cannot be used.
+    """
+
+    endpoint: ClassVar[Endpoint] = qaip.COMPLETIONS
+
+
+class Fireworks(fireworks.FireworksChatParams, ServiceLLM):
+    """Fireworks AI serves open models, by chat and by text completion.
+
+    `chat` goes to ``/chat/completions``, `complete` to ``/completions``; parameters that only
+    one of them has do not disturb the other.
+
+    Service page: https://docs.fireworks.ai/api-reference/introduction
+
+    Parameters:
+        api_key: the key; read from ``FIREWORKS_API_KEY`` where it is not given.
+        base_url: where the service is; ``FIREWORKS_API_BASE``, else the vendor's address.
+        model: such as "accounts/fireworks/models/llama-v3p1-8b-instruct"; required.
+        temperature: 0 to 2.
+        max_tokens: tokens of the answer; above 4,096 whole answers are asked for as streams.
+        stop: at most 4 sequences at which the answer ends.
+
+    All others are those of `qaip_core.backends.fireworks.FireworksChatParams`.
+
+    Raises:
+        MissingKeyError: there is no key.
+        ConfigurationError: the base URL or a parameter cannot be used.
+    """
+
+    endpoint: ClassVar[Endpoint] = fireworks.CHAT
+    text_endpoint: ClassVar[Endpoint | None] = fireworks.TEXT
+
+
+class PAIS(pais.PaisParams, ServiceLLM):
+    """VMware Private AI Services serves models on a site's own gateway.
+
+    `chat` goes to ``/chat/completions``, `complete` to ``/completions``. The latter's engines
+    cut the answer at 16 tokens where ``max_tokens`` is not given.
+
+    Service page: https://developer.broadcom.com/xapis/vmware-private-ai-services-api/latest/
+
+    Parameters:
+        api_key: an access token, or better a callable that returns a fresh one: they live for
+            minutes. Read from ``PAIS_API_KEY``; some sites need none.
+        base_url: the site's gateway; read from ``PAIS_BASE_URL`` where it is not given.
+        model: the id of a model endpoint of the site; required.
+        temperature: 0 to 2.
+        n: answers to one prompt, at least 1; LlamaIndex shows the first, ``raw`` has all.
+        stop: sequences at which the answer ends.
+        max_tokens: tokens of the answer, at least 1.
+        seed: for repeatable answers.
+        stream_options: what a stream carries; token counts are asked for unless this is given.
+
+    Raises:
+        ConfigurationError: there is no base URL, or it or a parameter cannot be used.
+    """
+
+    endpoint: ClassVar[Endpoint] = pais.CHAT
+    text_endpoint: ClassVar[Endpoint | None] = pais.TEXT
+
+    context_window: int = Field(default=8_192, gt=0)
+
+
+class Perplexity(perplexity.PerplexityParams, CitingLLM):
+    """Perplexity answers from the web, with its sources.
+
+    Service page: https://docs.perplexity.ai/api-reference/chat-completions-post
+
+    Parameters:
+        api_key: the key; read from ``PERPLEXITY_API_KEY`` or ``PPLX_API_KEY``.
+        base_url: where the service is; ``PERPLEXITY_BASE_URL``, else the vendor's address.
+        model: such as "sonar"; required.
+        max_tokens: tokens of the answer, 1 to 128,000.
+        temperature: 0 up to, not including, 2.
+        stop: sequences at which the answer is cut on this side.
+
+    All others are those of `qaip_core.backends.perplexity.PerplexityParams`.
+
+    Raises:
+        MissingKeyError: there is no key.
+        ConfigurationError: the base URL or a parameter cannot be used.
+    """
+
+    endpoint: ClassVar[Endpoint] = perplexity.CHAT
+
+    context_window: int = Field(default=127_000, gt=0)
+
+
+class Dify(dify.DifyParams, CitingLLM):
+    """Dify runs a completion (text generator) app, with the sources of its knowledge bases.
+
+    Model and sampling are set in the app. A conversation is written into its one text
+    variable: by ``messages_to_prompt`` where you give one.
+
+    Service page: https://docs.dify.ai/api-reference/completion/create-completion-message
+
+    Parameters:
+        api_key: the app's key; read from ``DIFY_API_KEY`` where it is not given.
+        base_url: where the service is; ``DIFY_BASE_URL``, else the vendor's address.
+        inputs: the app's variables, besides the one that takes the prompt.
+        input_key: the variable that takes the prompt; "query" where it is not given.
+        user: your name for the end user, 1 to 255 characters.
+        files: files for apps that take them.
+        response_mode: how whole answers are asked for, "streaming" or "blocking".
+        stop_on_close: whether leaving a stream early also stops the run; default True.
+        model, temperature, max_tokens: accepted and not sent.
+        stop: sequences at which the answer is cut on this side.
+
+    Raises:
+        MissingKeyError: there is no key.
+        ConfigurationError: the base URL or a parameter cannot be used.
+    """
+
+    endpoint: ClassVar[Endpoint] = dify.COMPLETION

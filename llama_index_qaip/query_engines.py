@@ -1,0 +1,112 @@
+"""Query engines over services that answer with sources."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Generator
+from contextlib import aclosing, closing
+from typing import Any, cast
+
+from llama_index.core.base.base_query_engine import BaseQueryEngine
+from llama_index.core.base.response.schema import (
+    RESPONSE_TYPE,
+    AsyncStreamingResponse,
+    Response,
+    StreamingResponse,
+)
+from llama_index.core.callbacks import CallbackManager
+from llama_index.core.llms import ChatResponse
+from llama_index.core.prompts.mixin import PromptMixinType
+from llama_index.core.schema import NodeWithScore, QueryBundle
+
+from llama_index_qaip._base import ServiceLLM
+from llama_index_qaip._sources import as_messages, as_nodes, citing
+
+__all__ = ["CitedQueryEngine"]
+
+
+class CitedQueryEngine(BaseQueryEngine):
+    """Answers a query with a service's own answer and sources, in one call.
+
+    ``source_nodes`` holds the sources in the service's order: ``[n]`` in the answer names the
+    n-th. ``metadata`` holds finish_reason, token counts, and the citations with their spans.
+    Both are filled when a streamed answer has been read to its end.
+
+    Parameters:
+        llm: a `Qaip`, `Perplexity` or `Dify`.
+        streaming: whether `query` and `aquery` return answers that can be read as they grow.
+        callback_manager: that of the LLM where it is not given.
+
+    Raises:
+        InvalidParameterError: the LLM's service gives no sources.
+    """
+
+    def __init__(
+        self,
+        llm: ServiceLLM,
+        *,
+        streaming: bool = False,
+        callback_manager: CallbackManager | None = None,
+    ) -> None:
+        self._llm = citing(llm)
+        self._streaming = streaming
+        super().__init__(callback_manager or llm.callback_manager)
+
+    def _get_prompt_modules(self) -> PromptMixinType:
+        return {}
+
+    def _query(self, query_bundle: QueryBundle) -> RESPONSE_TYPE:
+        messages = as_messages(self._llm, query_bundle)
+        if not self._streaming:
+            return _response(self._llm.chat(messages))
+        late = _Late()
+        tokens = _tokens(cast("Generator[ChatResponse]", self._llm.stream_chat(messages)), late)
+        return StreamingResponse(tokens, late.nodes, late.metadata)
+
+    async def _aquery(self, query_bundle: QueryBundle) -> RESPONSE_TYPE:
+        messages = as_messages(self._llm, query_bundle)
+        if not self._streaming:
+            return _response(await self._llm.achat(messages))
+        late = _Late()
+        tokens = _atokens(await self._llm.astream_chat(messages), late)
+        return AsyncStreamingResponse(tokens, late.nodes, late.metadata)
+
+
+class _Late:
+    """What is known of a streamed answer at its end; the lists are those that the user holds."""
+
+    def __init__(self) -> None:
+        self.nodes: list[NodeWithScore] = []
+        self.metadata: dict[str, Any] = {}
+
+    def fill(self, last: ChatResponse | None) -> None:
+        if last is not None:
+            self.metadata.update(last.additional_kwargs)
+            self.nodes.extend(as_nodes(self.metadata["citations"]))
+
+
+def _response(answer: ChatResponse) -> Response:
+    late = _Late()
+    late.fill(answer)
+    return Response(answer.message.content, late.nodes, late.metadata)
+
+
+def _tokens(
+    answers: Generator[ChatResponse, None, None], late: _Late
+) -> Generator[str, None, None]:
+    last = None
+    with closing(answers):
+        for last in answers:
+            if last.delta:
+                yield last.delta
+    late.fill(last)
+
+
+async def _atokens(
+    answers: AsyncGenerator[ChatResponse, None], late: _Late
+) -> AsyncGenerator[str, None]:
+    last = None
+    async with aclosing(answers):
+        async for last in answers:
+            if last.delta:
+                yield last.delta
+    late.fill(last)
