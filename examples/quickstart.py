@@ -110,12 +110,13 @@ def style(text: str, code: str) -> str:
 def footnotes(sources: Iterable[tuple[dict[str, Any], str]]) -> None:
     """Print numbered sources: title, page, link, and how the quoted passage begins."""
     print("\n")
-    for number, (facts, text) in enumerate(sources, start=1):
+    known = list(sources)
+    if not known:
+        print("  (no sources)")
+    for number, (facts, text) in enumerate(known, start=1):
         page = f", page {facts['page_number']}" if "page_number" in facts else ""
         print(f"  [{number}] {facts.get('title', 'untitled')}{page}  {facts.get('url', '')}")
-        excerpt = textwrap.shorten(text, 88, placeholder=" ...")
-        if excerpt:
-            print(style(f"      {excerpt}", "2"))
+        print(style(f"      {textwrap.shorten(text, 88, placeholder=' ...')}", "2"))
 
 
 def run(name: str, question: str, model: str | None = None) -> None:
@@ -132,7 +133,9 @@ def run(name: str, question: str, model: str | None = None) -> None:
 def on_sandbox(folder: Path, question: str) -> None:
     with Sandbox(folder, pace=0.01) as sandbox:
         os.environ.update(sandbox.env)
-        first = sandbox.documents[0].title if sandbox.documents else "this"
+        if not sandbox.documents:
+            raise FileNotFoundError(f"no text or Markdown files in {folder}")
+        first = sandbox.documents[0].title
         question = question or (
             OUR_QUESTION if folder == Path("docs") else f"What is said about {first}?"
         )

@@ -16,6 +16,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import httpx
+from pydantic import SecretStr
 from pydantic_core import to_json
 
 from qaip_core.backend import Endpoint, Listing, T
@@ -188,6 +189,19 @@ def _sum(increments: Sequence[Completion]) -> Completion:
     return total
 
 
+class _Transaction:
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._response: Any = None
+        self._chunks: Any = None
+        self._secret: SecretStr | None = None
+
+    def redact(self, error: ServiceError) -> None:
+        """Remove the key from an error, in case the service has echoed it."""
+        if self._secret is not None:
+            error.redact(self._secret.get_secret_value())
+
+
 class Client(_Base):
     """Talks to one service over a pool of connections.
 
@@ -232,6 +246,9 @@ class Client(_Base):
                 reply = exchange.perform(steps.send(reply))
         except StopIteration as stop:
             return listing.decode(stop.value)
+        except ServiceError as error:
+            exchange.redact(error)
+            raise
         finally:
             exchange.close()
 
@@ -255,6 +272,9 @@ class Client(_Base):
                     reply = exchange.perform(step)
         except StopIteration:
             return
+        except ServiceError as error:
+            exchange.redact(error)
+            raise
         except GeneratorExit:
             exchange.close()
             self._cancel(call)
@@ -281,14 +301,12 @@ class Client(_Base):
         return self._own
 
 
-class _Exchange:
+class _Exchange(_Transaction):
     """One request and its response at a time."""
 
     def __init__(self, client: Client) -> None:
+        super().__init__(client.settings)
         self._client = client
-        self._settings = client.settings
-        self._response: Any = None
-        self._chunks: Any = None
 
     def perform(self, step: Step) -> Any:
         try:
@@ -306,7 +324,9 @@ class _Exchange:
     def _send(self, step: Send) -> Head:
         self.close()
         http = self._client.http()
-        request = self._client.request(http, step, self._settings.key_now())
+        key = self._settings.key_now()
+        self._secret = SecretStr(key) if key else None
+        request = self._client.request(http, step, key)
         self._response = http.send(request, stream=True, follow_redirects=False)
         _allow_idle(request, step)
         self._chunks = self._response.iter_bytes()
@@ -373,6 +393,9 @@ class AsyncClient(_Base):
                 reply = await exchange.perform(steps.send(reply))
         except StopIteration as stop:
             return listing.decode(stop.value)
+        except ServiceError as error:
+            exchange.redact(error)
+            raise
         finally:
             await exchange.close()
 
@@ -397,6 +420,9 @@ class AsyncClient(_Base):
                     reply = await exchange.perform(step)
         except StopIteration:
             return
+        except ServiceError as error:
+            exchange.redact(error)
+            raise
         except (GeneratorExit, asyncio.CancelledError):
             await exchange.close()
             await self._cancel(call)
@@ -441,14 +467,12 @@ async def _close_with_loop(http: httpx.AsyncClient) -> AsyncGenerator[None, None
         await http.aclose()
 
 
-class _AsyncExchange:
+class _AsyncExchange(_Transaction):
     """One request and its response at a time."""
 
     def __init__(self, client: AsyncClient) -> None:
+        super().__init__(client.settings)
         self._client = client
-        self._settings = client.settings
-        self._response: Any = None
-        self._chunks: Any = None
 
     async def perform(self, step: Step) -> Any:
         try:
@@ -466,7 +490,9 @@ class _AsyncExchange:
     async def _send(self, step: Send) -> Head:
         await self.close()
         http = await self._client.http()
-        request = self._client.request(http, step, await self._settings.key_soon())
+        key = await self._settings.key_soon()
+        self._secret = SecretStr(key) if key else None
+        request = self._client.request(http, step, key)
         self._response = await http.send(request, stream=True, follow_redirects=False)
         _allow_idle(request, step)
         self._chunks = self._response.aiter_bytes()

@@ -117,10 +117,25 @@ class ServiceError(Exception):
         self.partial = partial
         self.unsent = unsent
 
+    def redact(self, secret: str) -> None:
+        """Remove a secret that the service echoed, such as the key it refused."""
+        self.message = _without(self.message, secret)
+        self.args = (self.message,)
+        self.body = _without(self.body, secret)
+        self.headers = _without(self.headers, secret)
+
     @property
     def partial_text(self) -> str:
         """The text that had arrived before the error; empty if none had."""
         return self.partial.text if self.partial else ""
+
+
+def _without(value: Any, secret: str) -> Any:
+    if isinstance(value, str):
+        return value.replace(secret, "[key]")
+    if isinstance(value, Mapping):
+        return {k: _without(v, secret) for k, v in value.items()}
+    return [_without(v, secret) for v in value] if isinstance(value, list) else value
 
 
 class ConfigurationError(ServiceError, ValueError):

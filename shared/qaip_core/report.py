@@ -127,7 +127,7 @@ def status_error(
         hint = f"Redirects are not followed; set base_url to where the service is: {location}."
     retry = rule.retry
     error = kind(
-        " ".join(filter(None, (f"HTTP {status}: {report.message}", hint.format(env=env, url=url)))),
+        _with_hint(f"HTTP {status}: {report.message}", hint.format(env=env, url=url)),
         status=status,
         code=report.code,
         body=report.body,
@@ -146,13 +146,19 @@ def stream_error(
         status = int(report.code)
     rule = _first(rules, status, report)
     error = ServerReportedError(
-        " ".join(filter(None, (f"the service reported: {report.message}", rule.hint))),
+        _with_hint(f"the service reported: {report.message}", rule.hint),
         status=status,
         code=report.code,
         body=report.body,
     )
     error.is_retryable = status in RETRY_STATUSES if rule.retry is None else rule.retry
     return error
+
+
+def _with_hint(message: str, hint: str) -> str:
+    if not hint:
+        return message
+    return f"{message} {hint}" if message.endswith((".", "!", "?")) else f"{message}. {hint}"
 
 
 def _first(rules: Sequence[Rule], status: int | None, report: Report) -> Rule:
