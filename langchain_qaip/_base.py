@@ -30,6 +30,7 @@ from langchain_qaip._messages import late_facts, to_chunk, to_message, to_turns,
 from langchain_qaip._translator import provider
 from langchain_qaip.errors import as_langchain
 from qaip_core import Choice, Completion, Prompt
+from qaip_core.connection import base_url
 from qaip_core.errors import InvalidParameterError
 from qaip_core.service import Service
 
@@ -64,6 +65,15 @@ class _Model(Service):
         return {"api_key": self.endpoint.backend.key_env[0]}
 
     @property
+    def lc_attributes(self) -> dict[str, Any]:
+        """The address, also where it is the environment's: chat models are cached by it."""
+        return {"base_url": self._address}
+
+    @property
+    def _address(self) -> str:
+        return base_url(self.endpoint.backend, self.base_url)
+
+    @property
     def provider(self) -> str:
         """The ``model_provider`` that answers carry."""
         return provider(self.endpoint.backend.name)
@@ -71,11 +81,12 @@ class _Model(Service):
     @property
     def _identifying_params(self) -> Mapping[str, Any]:
         """All that changes an answer: it keys caches. No secrets."""
-        settings = {"base_url": self.base_url, "extra_body": self.extra_body}
         return {
             "provider": self.provider,
             "path": self.endpoint.path,
-            **settings,
+            "base_url": self._address,
+            "extra_body": self.extra_body,
+            "stop_sequences": self.stop,  # LangChain writes the call's over the key "stop"
             **self.values({}),
         }
 
@@ -100,6 +111,10 @@ class _Model(Service):
         if (values.get("n") or 1) > 1:
             raise InvalidParameterError("n > 1 cannot be streamed as one message: use generate()")
         return values
+
+    def _tokens_of(self, text: str) -> int:
+        count: Callable[[str], list[int]] | None = getattr(self, "custom_get_token_ids", None)
+        return len(count(text)) if count else -(-len(text) // 4)
 
     def name_of(self, answer: Completion, values: Mapping[str, Any]) -> str:
         """Return the name of the model that gave an answer."""
@@ -174,7 +189,7 @@ class ChatModel(_Model, BaseChatModel):
     def _result(self, answer: Completion, values: Mapping[str, Any]) -> ChatResult:
         name = self.name_of(answer, values)
         generations = []
-        for choice in answer.choices:
+        for choice in _in_order(answer):
             message = to_message(answer, choice, self.provider, name)
             info = {"logprobs": choice.logprobs} if choice.logprobs is not None else None
             generations.append(ChatGeneration(message=message, generation_info=info))
@@ -192,7 +207,7 @@ class ChatModel(_Model, BaseChatModel):
 
     def get_num_tokens(self, text: str) -> int:
         """Return an estimate (4 characters a token): the services publish no tokenizers."""
-        return _estimated(text)
+        return self._tokens_of(text)
 
     def get_num_tokens_from_messages(
         self,
@@ -213,9 +228,11 @@ class _ChatChunks:
         self._facts: dict[str, Any] = {"model_provider": model.provider}
         self._template: ChatGenerationChunk | None = None
         self._message: Any = None
+        self._shown = _Shown()
 
     def of(self, increment: Completion) -> Sequence[ChatGenerationChunk]:
         """Return the chunks of an increment: none, one, or two."""
+        self._shown.shorten(increment)
         choice = increment.choice
         if self._template is not None and not increment.last and _is_text(choice):
             return (self._text(choice.text),)
@@ -322,8 +339,10 @@ class TextModel(_Model, BaseLLM):
     ) -> Iterator[GenerationChunk]:
         with as_langchain():
             values = self._streamed(stop, kwargs)
+            shown = _Shown()
             with closing(self.client.stream(self.endpoint, prompt, values)) as increments:
                 for increment in increments:
+                    shown.shorten(increment)
                     chunk = self._chunk(increment, values)
                     if run_manager:
                         run_manager.on_llm_new_token(chunk.text, chunk=chunk)
@@ -338,9 +357,11 @@ class TextModel(_Model, BaseLLM):
     ) -> AsyncIterator[GenerationChunk]:
         with as_langchain():
             values = self._streamed(stop, kwargs)
+            shown = _Shown()
             stream = self.async_client.stream(self.endpoint, prompt, values)
             async with aclosing(stream) as increments:
                 async for increment in increments:
+                    shown.shorten(increment)
                     chunk = self._chunk(increment, values)
                     if run_manager:
                         await run_manager.on_llm_new_token(chunk.text, chunk=chunk)
@@ -349,8 +370,7 @@ class TextModel(_Model, BaseLLM):
     def _chunk(self, increment: Completion, values: Mapping[str, Any]) -> GenerationChunk:
         choice = increment.choice
         info = self._info(increment, choice, values) if increment.last else {}
-        if choice.logprobs is not None:
-            info["logprobs"] = choice.logprobs
+        info.update(_details(choice))
         return GenerationChunk(text=choice.text, generation_info=info or None)
 
     def _info(
@@ -360,18 +380,14 @@ class TextModel(_Model, BaseLLM):
         info = {"model_name": self.name_of(answer, values), **more, **facts}
         if answer.id:
             info["id"] = answer.id
-        if choice.reasoning:
-            info["reasoning_content"] = choice.reasoning
         return info
 
     def _result(self, answers: Sequence[Completion], values: Mapping[str, Any]) -> LLMResult:
         generations: list[list[Generation]] = []
         for answer in answers:
             row = []
-            for choice in answer.choices:
-                info = self._info(answer, choice, values)
-                if choice.logprobs is not None:
-                    info["logprobs"] = choice.logprobs
+            for choice in _in_order(answer):
+                info = {**self._info(answer, choice, values), **_details(choice)}
                 row.append(Generation(text=choice.text, generation_info=info))
             generations.append(row)
         outputs = [_llm_output(a, self.name_of(a, values)) for a in answers]
@@ -386,7 +402,7 @@ class TextModel(_Model, BaseLLM):
 
     def get_num_tokens(self, text: str) -> int:
         """Return an estimate (4 characters a token): the services publish no tokenizers."""
-        return _estimated(text)
+        return self._tokens_of(text)
 
 
 def _llm_output(answer: Completion, model: str) -> dict[str, Any]:
@@ -406,5 +422,31 @@ def _combined(outputs: Sequence[Mapping[str, Any] | None]) -> dict[str, Any]:
     return {**combined, "token_usage": total} if total else combined
 
 
-def _estimated(text: str) -> int:
-    return -(-len(text) // 4)
+def _in_order(answer: Completion) -> list[Choice]:
+    """Return the choices by their index, whatever order the service sends them in."""
+    return sorted(answer.choices, key=lambda choice: choice.index)
+
+
+def _details(choice: Choice) -> dict[str, Any]:
+    """Return what a text LLM's answer says beside its text; in a stream it grows."""
+    details = {"reasoning_content": choice.reasoning or None, "logprobs": choice.logprobs}
+    return {name: value for name, value in details.items() if value is not None}
+
+
+class _Shown:
+    """Keeps the text that was handed out, since chunks cannot be taken back.
+
+    Moderation (Dify) may replace all text so far by the same text, once or twice.
+    """
+
+    def __init__(self) -> None:
+        self._pieces: list[str] = []
+
+    def shorten(self, increment: Completion) -> None:
+        """Leave of the increment's text what was not shown yet."""
+        choice = increment.choice
+        if increment.replaces:
+            before, self._pieces = "".join(self._pieces), [choice.text]
+            choice.text = choice.text.removeprefix(before)
+        elif choice.text:
+            self._pieces.append(choice.text)

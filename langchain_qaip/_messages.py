@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from langchain_core.documents import Document
@@ -11,6 +11,8 @@ from langchain_core.messages import (
     AIMessage,
     AIMessageChunk,
     BaseMessage,
+    HumanMessage,
+    SystemMessage,
     ToolMessage,
 )
 from langchain_core.messages.ai import InputTokenDetails, OutputTokenDetails, UsageMetadata
@@ -18,7 +20,7 @@ from langchain_core.messages.tool import tool_call, tool_call_chunk
 
 from qaip_core import Choice, Citation, Completion, Message, ToolCall, Usage
 from qaip_core.errors import InvalidParameterError
-from qaip_core.types import Part
+from qaip_core.types import Part, Role
 
 __all__ = [
     "documents",
@@ -30,9 +32,21 @@ __all__ = [
     "to_usage",
 ]
 
-_ROLES = {"system": "system", "human": "user", "ai": "assistant", "tool": "tool"}
-# What an earlier answer may hold beside its text, and no service wants back.
-_OUTPUT_ONLY = frozenset({"reasoning", "thinking", "refusal", "tool_use", "tool_call", "citation"})
+# Chunks are of these classes too, but their ``type`` is another.
+_KINDS: Sequence[tuple[type[BaseMessage], Role]] = (
+    (SystemMessage, "system"),
+    (HumanMessage, "user"),
+    (AIMessage, "assistant"),
+    (ToolMessage, "tool"),
+)
+_NAMED: Mapping[str, Role] = {
+    "system": "system",
+    "user": "user",
+    "human": "user",
+    "assistant": "assistant",
+    "ai": "assistant",
+    "tool": "tool",
+}
 
 
 def to_turns(messages: Sequence[BaseMessage]) -> list[Message]:
@@ -45,28 +59,45 @@ def to_turns(messages: Sequence[BaseMessage]) -> list[Message]:
 
 
 def _turn(message: BaseMessage) -> Message:
-    role: Any = _ROLES.get(message.type) or _ROLES.get(getattr(message, "role", ""))
-    if message.type == "chat":
-        role = getattr(message, "role", None)
-    if role not in ("system", "user", "assistant", "tool"):
-        raise InvalidParameterError(f"a message of type {message.type!r} cannot be sent")
     return Message(
-        role,
-        _content(message.content),
+        _role(message),
+        _content(message),
         tool_calls=_tool_calls(message) if isinstance(message, AIMessage) else (),
         tool_call_id=message.tool_call_id if isinstance(message, ToolMessage) else None,
         reasoning=message.additional_kwargs.get("reasoning_content"),
     )
 
 
-def _content(content: str | list[str | dict[Any, Any]]) -> str | list[Part]:
+def _role(message: BaseMessage) -> Role:
+    for kind, role in _KINDS:
+        if isinstance(message, kind):
+            return role
+    named = _NAMED.get(getattr(message, "role", ""))
+    if named is None:
+        raise InvalidParameterError(f"a message of type {message.type!r} cannot be sent")
+    return named
+
+
+def _content(message: BaseMessage) -> str | list[Part]:
+    content = message.content
     if isinstance(content, str):
         return content
     parts: list[Part] = [{"type": "text", "text": p} if isinstance(p, str) else p for p in content]
-    parts = [p for p in parts if p.get("type") not in _OUTPUT_ONLY]
+    if isinstance(message, AIMessage):  # no service wants back what an answer holds beside text
+        parts = [p for p in parts if p.get("type") == "text"]
     if all(p.get("type") == "text" for p in parts):
         return "".join(str(p.get("text", "")) for p in parts)
-    return parts
+    return [_image(p) if p.get("type") == "image" else p for p in parts]
+
+
+def _image(block: Mapping[str, Any]) -> Part:
+    """Return LangChain's image block in the chat-completions form."""
+    url = block.get("url")
+    if not url and block.get("base64") and block.get("mime_type"):
+        url = f"data:{block['mime_type']};base64,{block['base64']}"
+    if not url:
+        raise InvalidParameterError("an image needs a url, or base64 and mime_type")
+    return {"type": "image_url", "image_url": {"url": url}}
 
 
 def _tool_calls(message: AIMessage) -> tuple[ToolCall, ...]:

@@ -14,6 +14,7 @@ from langchain_core.retrievers import BaseRetriever
 from pydantic import ConfigDict, Field
 
 from langchain_qaip._messages import documents
+from langchain_qaip.errors import InvalidParameterError
 
 __all__ = ["CitationRetriever"]
 
@@ -50,8 +51,9 @@ class CitationRetriever(BaseRetriever):
         k: int | None = None,
         **kwargs: Any,
     ) -> list[Document]:
+        limit = self._limit(k)
         answer = self.model.invoke(query, {"callbacks": run_manager.get_child()}, **kwargs)
-        return documents(answer)[: k or self.k]
+        return documents(answer)[:limit]
 
     async def _aget_relevant_documents(
         self,
@@ -61,6 +63,12 @@ class CitationRetriever(BaseRetriever):
         k: int | None = None,
         **kwargs: Any,
     ) -> list[Document]:
+        limit = self._limit(k)
         config: Any = {"callbacks": run_manager.get_child()}
         answer = await self.model.ainvoke(query, config, **kwargs)
-        return documents(answer)[: k or self.k]
+        return documents(answer)[:limit]
+
+    def _limit(self, k: int | None) -> int | None:
+        if k is not None and k < 1:
+            raise InvalidParameterError(f"k must be at least 1, not {k}")
+        return self.k if k is None else k

@@ -7,7 +7,7 @@ inside the decorator's: which then stays open. Here the reader's exception loses
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
+from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
 from contextlib import suppress
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar
@@ -31,8 +31,8 @@ def freed(
 
 
 def freed_async(
-    method: Callable[P, Awaitable[AsyncGenerator[T, None]]],
-) -> Callable[P, Any]:
+    method: Callable[P, Coroutine[Any, Any, AsyncGenerator[T, None]]],
+) -> Callable[P, Any]:  # mypy and pyright disagree on what an async method returns
     """Decorate a coroutine method that returns a decorated async generator."""
 
     @wraps(method)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Generator
 from contextlib import aclosing, closing
-from typing import Any, cast
+from typing import Any
 
 from llama_index.core.base.base_query_engine import BaseQueryEngine
 from llama_index.core.base.response.schema import (
@@ -59,7 +59,7 @@ class CitedQueryEngine(BaseQueryEngine):
         if not self._streaming:
             return _response(self._llm.chat(messages))
         late = _Late()
-        tokens = _tokens(cast("Generator[ChatResponse]", self._llm.stream_chat(messages)), late)
+        tokens = _tokens(self._llm.stream_chat(messages), late)
         return StreamingResponse(tokens, late.nodes, late.metadata)
 
     async def _aquery(self, query_bundle: QueryBundle) -> RESPONSE_TYPE:
@@ -72,41 +72,39 @@ class CitedQueryEngine(BaseQueryEngine):
 
 
 class _Late:
-    """What is known of a streamed answer at its end; the lists are those that the user holds."""
+    """What is known at the end of an answer; these very objects are in the user's hands."""
 
     def __init__(self) -> None:
         self.nodes: list[NodeWithScore] = []
         self.metadata: dict[str, Any] = {}
 
-    def fill(self, last: ChatResponse | None) -> None:
-        if last is not None:
-            self.metadata.update(last.additional_kwargs)
+    def note(self, answer: ChatResponse) -> ChatResponse:
+        """Take what an answer says besides its text; in a stream only the last one does."""
+        if "citations" in answer.additional_kwargs:
+            self.metadata.update(answer.additional_kwargs)
             self.nodes.extend(as_nodes(self.metadata["citations"]))
+        return answer
 
 
 def _response(answer: ChatResponse) -> Response:
     late = _Late()
-    late.fill(answer)
+    late.note(answer)
     return Response(answer.message.content, late.nodes, late.metadata)
 
 
 def _tokens(
     answers: Generator[ChatResponse, None, None], late: _Late
 ) -> Generator[str, None, None]:
-    last = None
     with closing(answers):
-        for last in answers:
-            if last.delta:
-                yield last.delta
-    late.fill(last)
+        for answer in answers:
+            if delta := late.note(answer).delta:
+                yield delta
 
 
 async def _atokens(
     answers: AsyncGenerator[ChatResponse, None], late: _Late
 ) -> AsyncGenerator[str, None]:
-    last = None
     async with aclosing(answers):
-        async for last in answers:
-            if last.delta:
-                yield last.delta
-    late.fill(last)
+        async for answer in answers:
+            if delta := late.note(answer).delta:
+                yield delta

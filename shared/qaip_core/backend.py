@@ -22,6 +22,7 @@ __all__ = [
     "Params",
     "Stops",
     "Wire",
+    "as_list",
     "event_stream",
     "invalid",
     "refuse_unknown",
@@ -43,11 +44,12 @@ class Params(BaseModel):
     )
 
 
-def _as_list(value: Any) -> Any:
+def as_list(value: Any) -> Any:
+    """Return one string as a list of one, and nothing as None."""
     return [value] if isinstance(value, str) else value or None
 
 
-Stops: TypeAlias = Annotated[list[str] | None, BeforeValidator(_as_list)]
+Stops: TypeAlias = Annotated[list[str] | None, BeforeValidator(as_list)]
 """Stop sequences; one string is a list of one, an empty list is none."""
 
 
@@ -188,7 +190,12 @@ class Endpoint:
             checked = self.params.model_validate(given)
         except ValidationError as error:
             raise invalid(error, self.backend.title) from None
-        return checked.model_dump(mode="json", by_alias=True, exclude_none=True)
+        try:
+            return checked.model_dump(mode="json", by_alias=True, exclude_none=True)
+        except ValueError:
+            raise InvalidParameterError(
+                f"{self.backend.title}: a parameter holds what JSON cannot"
+            ) from None
 
 
 @dataclass(frozen=True, slots=True)

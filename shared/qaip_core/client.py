@@ -8,12 +8,12 @@ from __future__ import annotations
 import asyncio
 import time
 import weakref
-from collections.abc import AsyncGenerator, Generator, Mapping, Sequence
-from contextlib import aclosing, suppress
+from collections.abc import AsyncGenerator, Generator, Iterator, Mapping, Sequence
+from contextlib import aclosing, contextmanager, suppress
 from dataclasses import replace
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any
+from typing import Any, cast
 
 import httpx
 from pydantic import SecretStr
@@ -85,7 +85,7 @@ def _failure(error: Exception, settings: Settings) -> Failure:
     kind, unsent = known
     what = str(error) or names[0]
     ours = kind(_ADVICE[kind].format(url=settings.base_url, what=what), unsent=unsent)
-    return Failure(ours, error)
+    return Failure(ours, None if kind is ConfigurationError else error)
 
 
 class _Base:
@@ -158,7 +158,7 @@ class _Base:
             step.url,
             headers=self._headers(step.headers, key),
             content=step.content,
-            timeout=httpx.Timeout(**self.settings.timeouts),
+            timeout=tuple(self.settings.timeouts.values()),  # httpx2 does not take httpx's class
         )
 
     def _cancellation(self, call: Call) -> tuple[str, bytes] | None:
@@ -238,14 +238,14 @@ class Client(_Base):
         Raises:
             ServiceError: see `qaip_core.errors`.
         """
-        steps = fetch(self._reading(listing))
+        steps = fetch(self._reading(listing), listing.decode)
         exchange = _Exchange(self)
         reply: Any = None
         try:
             while True:
                 reply = exchange.perform(steps.send(reply))
         except StopIteration as stop:
-            return listing.decode(stop.value)
+            return cast("T", stop.value)
         except ServiceError as error:
             exchange.redact(error)
             raise
@@ -301,6 +301,20 @@ class Client(_Base):
         return self._own
 
 
+@contextmanager
+def _hurried(stream: Any, end: float) -> Iterator[None]:
+    """Let the reads of a connection end in time: a sync read cannot be interrupted."""
+    read = getattr(stream, "read", None)
+    if read is None:  # no connection, or one that is shared
+        yield
+        return
+    stream.read = lambda size, **_: read(size, timeout=max(end - time.monotonic(), 0.001))
+    try:
+        yield
+    finally:
+        del stream.read
+
+
 class _Exchange(_Transaction):
     """One request and its response at a time."""
 
@@ -334,9 +348,12 @@ class _Exchange(_Transaction):
 
     def _drain(self) -> None:
         end = time.monotonic() + _DRAIN_SECONDS
-        for _ in self._chunks:
-            if time.monotonic() > end:
-                return
+        alone = self._response.http_version.startswith("HTTP/1")  # on its connection
+        stream = self._response.extensions.get("network_stream") if alone else None
+        with _hurried(stream, end):
+            for _ in self._chunks:
+                if time.monotonic() > end:
+                    return
 
     def close(self) -> None:
         if self._response is not None:
@@ -385,14 +402,14 @@ class AsyncClient(_Base):
         Raises:
             ServiceError: see `qaip_core.errors`.
         """
-        steps = fetch(self._reading(listing))
+        steps = fetch(self._reading(listing), listing.decode)
         exchange = _AsyncExchange(self)
         reply: Any = None
         try:
             while True:
                 reply = await exchange.perform(steps.send(reply))
         except StopIteration as stop:
-            return listing.decode(stop.value)
+            return cast("T", stop.value)
         except ServiceError as error:
             exchange.redact(error)
             raise

@@ -73,10 +73,13 @@ class Settings:
 def _phases(value: Any) -> Any:
     """Return an ``httpx.Timeout`` as a mapping, which can be serialized."""
     names = ("connect", "read", "write", "pool")
+    if isinstance(value, Mapping) and not value.keys() <= set(names):
+        raise ValueError(f"takes {', '.join(names)}")
     return {n: getattr(value, n) for n in names} if hasattr(value, "connect") else value
 
 
-_Timeout: TypeAlias = float | dict[str, float | None] | None
+_Seconds: TypeAlias = Annotated[float, Field(gt=0)]
+_Timeout: TypeAlias = _Seconds | dict[str, _Seconds | None] | None
 
 
 class Connection(BaseModel):
@@ -136,6 +139,12 @@ class Connection(BaseModel):
         url = base_url(backend, self.base_url)
         if key is not None:
             _refuse_clear_text(url)
+        headers = dict(self.default_headers or {})
+        for name, value in headers.items():
+            if not (name + value).isascii() or not (name + value).isprintable():
+                raise ConfigurationError(
+                    f"default_headers: {name!r} holds control or non-ASCII characters"
+                )
         return Settings(
             backend=backend,
             base_url=url,
@@ -147,7 +156,7 @@ class Connection(BaseModel):
                 retry_unanswered=self.retry_unanswered,
                 on_incomplete=self.on_incomplete,
             ),
-            headers=dict(self.default_headers or {}),
+            headers=headers,
             extra_body=dict(self.extra_body or {}),
             http_client=self.http_client,
             http_async_client=self.http_async_client,
@@ -174,10 +183,14 @@ def base_url(backend: Backend, given: str | None) -> str:
         )
     if re.search(r"[\x00-\x20\x7f]", url):
         raise ConfigurationError("base_url holds white space or control characters")
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError:  # its text may hold the URL
+        raise ConfigurationError("base_url has an unreadable host or port") from None
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise ConfigurationError("base_url must begin with https:// (or http:// for loopback)")
-    if parts.username or parts.password or parts.query or parts.fragment:
+    if "@" in parts.netloc or "?" in url or "#" in url:
         raise ConfigurationError(
             "base_url must not hold user info, a query or a fragment; "
             "keys go into api_key, further headers into default_headers"

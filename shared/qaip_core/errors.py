@@ -134,7 +134,7 @@ def _without(value: Any, secret: str) -> Any:
     if isinstance(value, str):
         return value.replace(secret, "[key]")
     if isinstance(value, Mapping):
-        return {k: _without(v, secret) for k, v in value.items()}
+        return {_without(k, secret): _without(v, secret) for k, v in value.items()}
     return [_without(v, secret) for v in value] if isinstance(value, list) else value
 
 

@@ -24,9 +24,10 @@ from typing import Any, Literal, TypeAlias
 from pydantic_core import from_json, to_json
 
 from qaip_core.answer import Answer
-from qaip_core.backend import Backend, Decoder, Endpoint
+from qaip_core.backend import Backend, Decoder, Endpoint, T
 from qaip_core.errors import (
     IncompleteStreamError,
+    InvalidParameterError,
     MalformedResponseError,
     ModelNotReadyError,
     ServiceConnectionError,
@@ -35,7 +36,7 @@ from qaip_core.errors import (
     StatusError,
     TransportError,
 )
-from qaip_core.framing import MAX_EVENT_BYTES, Event, Framing, Whole
+from qaip_core.framing import Event, Framing, Whole
 from qaip_core.report import read_report, status_error
 from qaip_core.types import Completion
 
@@ -183,11 +184,11 @@ class Failure:
 
     Parameters:
         error: ours.
-        cause: the transport library's.
+        cause: the transport library's, where it may be shown.
     """
 
     error: ServiceError
-    cause: BaseException
+    cause: BaseException | None
 
 
 class Read:
@@ -238,16 +239,20 @@ def _has_content(answer: Completion) -> bool:
     return any(c.text or c.reasoning or c.tool_calls for c in answer.choices)
 
 
-def fetch(ask: Ask) -> Generator[Step, Any, Any]:
-    """Return the steps of a read-only request; their value is the JSON body."""
+def fetch(ask: Ask, decode: Callable[[Any], T]) -> Generator[Step, Any, T]:
+    """Return the steps of a read-only request; their value is what its JSON body means."""
     head = yield from _open(ask)
-    content = yield from _read_all(MAX_EVENT_BYTES)
+    body = Whole()
     try:
-        return from_json(content)
-    except ValueError as error:
-        problem = _not_json(content)
-        _sign(problem, ask, head)
-        raise problem from error
+        while chunk := (yield READ):
+            if isinstance(chunk, Failure):
+                raise chunk.error from chunk.cause
+            body.feed(chunk)
+        (event,) = body.close()
+        return decode(_parsed(event.data))
+    except ServiceError as error:
+        _sign(error, ask, head)
+        raise
 
 
 def _open(ask: Ask) -> Generator[Step, Any, Head]:
@@ -255,7 +260,7 @@ def _open(ask: Ask) -> Generator[Step, Any, Head]:
     refreshed = repaired = False
     while True:
         ask.attempts += 1
-        content = None if ask.body is None else to_json(ask.body)
+        content = None if ask.body is None else _as_json(ask.body)
         headers = {"accept": ask.accept, **ask.headers}
         reply = yield Send(ask.url, headers, content, ask.policy.idle_timeout, ask.stream)
         if isinstance(reply, Head):
@@ -277,6 +282,15 @@ def _open(ask: Ask) -> Generator[Step, Any, Head]:
         if delay is None:
             raise error from cause
         yield Pause(delay)
+
+
+def _as_json(body: dict[str, Any]) -> bytes:
+    try:
+        return to_json(body)
+    except ValueError:
+        raise InvalidParameterError(
+            "the request holds what JSON cannot: an object of another type, or half of a character"
+        ) from None
 
 
 def _refusal(ask: Ask, head: Head) -> Generator[Step, Any, StatusError]:
@@ -339,6 +353,8 @@ def _increments(
         if isinstance(chunk, Failure):
             if isinstance(chunk.error, ServiceConnectionError) and call.stream:
                 return decoder.finish(cut=True)  # the end rule says whether it matters
+            if isinstance(chunk.error, ServiceTimeoutError) and idle is not None:
+                raise _silence(idle) from chunk.cause
             raise chunk.error from chunk.cause
         ready: list[Completion] = []
         try:
@@ -364,23 +380,25 @@ def _increments(
 
 def _check_idle(idle: float | None, heard: float) -> None:
     if idle is not None and time.monotonic() - heard > idle:
-        raise ServiceTimeoutError(
-            f"no content for {idle:g} s, only keep-alives; "
-            "raise stream_idle_timeout if the service needs longer"
-        )
+        raise _silence(idle)
+
+
+def _silence(idle: float) -> ServiceTimeoutError:
+    return ServiceTimeoutError(
+        f"no content for {idle:g} s; raise stream_idle_timeout if the service needs longer"
+    )
 
 
 def _whole(endpoint: Endpoint, event: Event) -> Completion:
+    return endpoint.decode(_parsed(event.data))
+
+
+def _parsed(content: bytes) -> Any:
     try:
-        body = from_json(event.data)
+        return from_json(content)
     except ValueError as error:
-        raise _not_json(event.data) from error
-    return endpoint.decode(body)
-
-
-def _not_json(content: bytes) -> MalformedResponseError:
-    found = read_report(content).message if content.strip() else "an empty body"
-    return MalformedResponseError(f"expected JSON, got: {found}")
+        found = read_report(content).message if content.strip() else "an empty body"
+        raise MalformedResponseError(f"expected JSON, got: {found}") from error
 
 
 def _unfinished(call: Call, decoder: Decoder) -> Completion:

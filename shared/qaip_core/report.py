@@ -122,17 +122,17 @@ def status_error(
     """
     rule = _first(rules, status, report)
     kind = rule.error or for_status(status)
-    hint = rule.hint or _HINTS.get(kind, "")
+    hint = (rule.hint or _HINTS.get(kind, "")).format(env=env, url=url)
     if 300 <= status < 400:
         hint = f"Redirects are not followed; set base_url to where the service is: {location}."
-    retry = rule.retry
     error = kind(
-        _with_hint(f"HTTP {status}: {report.message}", hint.format(env=env, url=url)),
+        _with_hint(f"HTTP {status}: {report.message}", hint),
         status=status,
         code=report.code,
         body=report.body,
     )
-    error.is_retryable = (kind.is_retryable or status in RETRY_STATUSES) if retry is None else retry
+    may_pass = status in RETRY_STATUSES or (rule.error is not None and kind.is_retryable)
+    error.is_retryable = may_pass if rule.retry is None else rule.retry
     return error
 
 
@@ -178,7 +178,7 @@ def _decode(content: bytes | str) -> Any:
 def _message(body: Any) -> tuple[str, str | None]:
     """Return message and code."""
     match body:
-        case {"error": {} as error}:
+        case {"error": {} as error} | {"detail": {} as error}:
             message, code = _message(error)
             return message, code or _code(body)
         case {"error": str(message), **rest} if message:

@@ -277,10 +277,8 @@ class ModelInfo:
 def _add_tool_calls(
     earlier: tuple[ToolCall, ...], later: tuple[ToolCall, ...]
 ) -> tuple[ToolCall, ...]:
-    if not later:
-        return earlier
-    calls = {c.index: c for c in earlier}
-    for call in later:
+    calls: dict[int, ToolCall] = {}
+    for call in (*earlier, *later):
         known = calls.get(call.index)
         calls[call.index] = call if known is None else _join(known, call)
     return tuple(calls.values())

@@ -4,11 +4,11 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from support.fault_server import FaultServer
-from support.wire import WireCase, cases
 
 import llama_index_qaip
 from llama_index_qaip import ServiceLLM
+from support.fault_server import FaultServer
+from support.wire import WireCase, cases
 
 KEY = "test-key-5f1d0c"
 CLASSES = {
@@ -44,7 +44,12 @@ def make(server: FaultServer) -> Iterator[Callable[..., Any]]:
 
 
 @pytest.fixture
-def wire() -> Callable[[str], WireCase]:
-    """Finds a wire fixture by its id."""
+def serve(server: FaultServer) -> Callable[..., WireCase]:
+    """Lets the server answer with a wire fixture, and returns it."""
     known = {case.id: case for case in cases()}
-    return known.__getitem__
+
+    def queue(name: str, sizes: int | None = None) -> WireCase:
+        server.replies(known[name].reply(sizes=sizes))
+        return known[name]
+
+    return queue

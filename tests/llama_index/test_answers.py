@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 from llama_index.core.base.llms.types import CitationBlock, TextBlock, ThinkingBlock
 from llama_index.core.llms import ChatMessage, ChatResponse
-from support.fault_server import FaultServer
-from support.wire import WireCase, cases
 
 from llama_index_qaip import ServiceError, ServiceLLM
+from support.fault_server import FaultServer
+from support.wire import WireCase, cases
 
 FORMS = {
     ("qaip", "completions"): ("chat", "complete"),
@@ -72,6 +72,8 @@ def check_answer(case: WireCase, form: str, seen: list[Any]) -> None:
         joined = "".join(response.delta for response in seen)
         replaced = "replaced_text" in last.additional_kwargs
         assert joined.endswith(text) if replaced else joined == text
+        thought = "".join(r.additional_kwargs.get("thinking_delta", "") for r in seen)
+        assert thought == (expected["reasoning"] or "")
         assert len({id(response) for response in seen}) == len(seen)
     check_facts(case, last)
     if form == "chat":

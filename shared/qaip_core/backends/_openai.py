@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from math import isfinite
 from typing import Any
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
-from pydantic_core import from_json
+from pydantic_core import CoreConfig, SchemaValidator, from_json
 from typing_extensions import TypedDict  # pydantic wants this one before Python 3.12
 
 from qaip_core.errors import InvalidParameterError, MalformedResponseError
@@ -20,6 +21,7 @@ __all__ = [
     "Shape",
     "StreamOptions",
     "WireChunk",
+    "as_mapping",
     "as_text",
     "as_turns",
     "decode_whole",
@@ -113,7 +115,8 @@ class Shape:
         kept: Sequence[str] = (),
         citations: Callable[[Mapping[str, Any]], tuple[Citation, ...]] = _no_citations,
     ) -> None:
-        self.adapter: TypeAdapter[Any] = TypeAdapter(chunk)
+        schema = TypeAdapter(chunk).core_schema
+        self.adapter = SchemaValidator(schema, CoreConfig(hide_input_in_errors=True))
         self.rules = rules
         self.kept = ("system_fingerprint", "service_tier", *kept)
         self.citations = citations
@@ -208,20 +211,27 @@ def to_usage(usage: Mapping[str, Any] | None) -> tuple[Usage | None, dict[str, A
     rest = {k: v for k, v in usage.items() if v is not None and type(v) is not int}
     inputs = counts.pop("prompt_tokens", 0)
     outputs = counts.pop("completion_tokens", 0)
-    cached = (rest.pop("prompt_tokens_details", None) or {}).get("cached_tokens")
-    details = rest.pop("completion_tokens_details", None) or {}
+    cached = _count(rest.pop("prompt_tokens_details", None), "cached_tokens")
+    reasoned = _count(rest.pop("completion_tokens_details", None), "reasoning_tokens")
     return Usage(
         inputs,
         outputs,
         counts.pop("total_tokens", inputs + outputs),
         cached,
-        counts.pop("reasoning_tokens", None) or details.get("reasoning_tokens"),
+        counts.pop("reasoning_tokens", None) or reasoned,
         counts,
     ), rest
 
 
 def _as_int(value: Any) -> int | None:
-    return int(value) if isinstance(value, int | float) else None
+    if isinstance(value, float):
+        return int(value) if isfinite(value) else None
+    return value if isinstance(value, int) else None
+
+
+def _count(details: Any, name: str) -> int | None:
+    value = details.get(name) if isinstance(details, Mapping) else None
+    return value if type(value) is int else None
 
 
 class ChunkDecoder:
@@ -257,7 +267,7 @@ class ChunkDecoder:
         if chunk is None:
             return None
         if event.name == "error" or _reports_error(chunk):
-            raise stream_error(_as_mapping(data), self._shape.rules)
+            raise stream_error(as_mapping(data), self._shape.rules)
         self._note(chunk)
         wire = chunk.get("choices")
         if not wire:
@@ -304,7 +314,7 @@ class ChunkDecoder:
         closing.choices = [
             Choice(index=index, finish_reason=reason) for index, reason in self._finished.items()
         ]
-        closing.raw = _as_mapping(self._closing)
+        closing.raw = as_mapping(self._closing)
         if self._usage:
             closing.raw["usage"] = self._usage
         return closing
@@ -316,7 +326,8 @@ class ChunkDecoder:
         return Completion([], usage=usage, citations=self._citations(), metadata=metadata)
 
 
-def _as_mapping(data: bytes) -> dict[str, Any]:
+def as_mapping(data: bytes) -> dict[str, Any]:
+    """Return an event that was read already, as it is for errors and ``raw``."""
     value = from_json(data.decode("utf-8", "replace"))
     return value if isinstance(value, dict) else {"error": value}
 

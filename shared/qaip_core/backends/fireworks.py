@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import BeforeValidator, Field, ValidationError, model_validator
 
-from qaip_core.backend import Backend, Endpoint, Listing, Params, Stops, Wire
+from qaip_core.backend import Backend, Endpoint, Listing, Params, Wire, as_list
 from qaip_core.backends._openai import (
     ChunkDecoder,
     Shape,
@@ -112,7 +112,9 @@ class FireworksParams(Params):
     mirostat_lr: float | None = None
     seed: int | None = None
     logit_bias: dict[str, Annotated[float, Field(ge=-100, le=100)]] | None = None
-    stop: Annotated[Stops, Field(max_length=4)] = None
+    stop: Annotated[
+        Annotated[list[str], Field(max_length=4)] | None, BeforeValidator(as_list)
+    ] = None
     logprobs: bool | Annotated[int, Field(ge=0, le=5)] | None = None
     top_logprobs: Annotated[int, Field(ge=0, le=5)] | None = None
     echo: bool | None = None

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from itertools import groupby
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from qaip_core.backend import Backend, Endpoint, Params, Wire
 from qaip_core.backends._openai import (
@@ -22,7 +22,12 @@ from qaip_core.backends._openai import (
     decode_whole,
     to_choice,
 )
-from qaip_core.errors import ContextOverflowError, EndpointRetiredError, InvalidParameterError
+from qaip_core.errors import (
+    ContextOverflowError,
+    EndpointRetiredError,
+    InvalidParameterError,
+    MalformedResponseError,
+)
 from qaip_core.report import Rule
 from qaip_core.types import Choice, Citation, Message, Part, Prompt, source_id
 
@@ -129,8 +134,11 @@ class _Chunk(WireChunk, total=False):
 
 def _citations(results: Any, links: Any) -> tuple[Citation, ...]:
     """Return the sources in the order that ``[n]`` counts: the results, else the bare links."""
-    found = results or [{"url": link} if isinstance(link, str) else link for link in links or ()]
-    return tuple(_Result.model_validate(r).citation(n) for n, r in enumerate(found, start=1))
+    try:
+        found = results or [{"url": k} if isinstance(k, str) else k for k in links or ()]
+        return tuple(_Result.model_validate(r).citation(n) for n, r in enumerate(found, start=1))
+    except (TypeError, ValidationError) as error:
+        raise MalformedResponseError("sources of another shape than documented") from error
 
 
 _SHAPE = Shape(
@@ -142,18 +150,22 @@ _SHAPE = Shape(
 
 
 class _Decoder(ChunkDecoder):
-    """The service repeats all sources in every event: they are translated once, at the end."""
+    """The service repeats all sources in every event: they are translated when they change."""
 
     def __init__(self, params: Mapping[str, Any]) -> None:
         super().__init__(params, _SHAPE)
         self._sources: Any = None
         self._links: Any = None
+        self._found: tuple[Citation, ...] = ()
         self._length = 0
 
     def _note(self, chunk: Any) -> None:
         super()._note(chunk)
-        self._sources = chunk.get("search_results") or self._sources
-        self._links = chunk.get("citations") or self._links
+        sources = chunk.get("search_results") or self._sources
+        links = chunk.get("citations") or self._links
+        if sources != self._sources or links != self._links:
+            self._found = _citations(sources, links)
+            self._sources, self._links = sources, links
 
     def _delta(self, choice: WireChoice) -> Choice:
         delta = to_choice(choice, choice.get("delta"))
@@ -164,7 +176,7 @@ class _Decoder(ChunkDecoder):
         return delta
 
     def _citations(self) -> tuple[Citation, ...]:
-        return _citations(self._sources, self._links)
+        return self._found
 
 
 def _encode(prompt: Prompt, params: dict[str, Any], stream: bool) -> dict[str, Any]:

@@ -14,10 +14,9 @@ from datetime import UTC, date, datetime, time
 from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import BeforeValidator, Field, ValidationError
-from pydantic_core import from_json
 
 from qaip_core.backend import Backend, Endpoint, Params, Wire
-from qaip_core.backends._openai import as_turns, parse_event, turn
+from qaip_core.backends._openai import as_mapping, as_turns, parse_event, turn
 from qaip_core.errors import MalformedResponseError
 from qaip_core.framing import SSE, Event, Framing, Sniffer, Whole
 from qaip_core.report import Rule, stream_error
@@ -217,6 +216,13 @@ def _content(choice: _Choice) -> tuple[str, bool]:
     return choice.text or "", False
 
 
+def _contents(value: Any) -> list[_Content]:
+    try:
+        return [_Content.model_validate(c) for c in value or ()]
+    except (TypeError, ValidationError) as error:
+        raise MalformedResponseError("sources of another shape than documented") from error
+
+
 class _Decoder:
     """Decodes lines of JSON, AG-UI events and raw text, by what arrives."""
 
@@ -261,7 +267,7 @@ class _Decoder:
             return None
         self._lines += 1
         if said.type == "RUN_ERROR" or event.name == "error" or _is_error(said):
-            raise stream_error(from_json(data), QAIP.rules)
+            raise stream_error(as_mapping(data), QAIP.rules)
         if said.type is not None:
             self._has_end = True
             handle = self._events.get(said.type)
@@ -282,7 +288,7 @@ class _Decoder:
         self._has_end = self._has_end or "finish_reason" in choice.model_fields_set
         if choice.finish_reason:
             self._finish_reason = choice.finish_reason
-            self._raw = from_json(data)
+            self._raw = as_mapping(data)
         text, is_piece = _content(choice)
         if is_piece or self._mode == "delta" or not text:
             return self._recapless(text, choice) if not is_piece else text
@@ -314,7 +320,7 @@ class _Decoder:
 
     def _run_facts(self, _said: _Answer, data: bytes) -> str:
         """Keep the ids of a run, wherever and however they are written."""
-        event = from_json(data)
+        event = as_mapping(data)
         inner = event.get("result")
         for place in (event, inner if isinstance(inner, dict) else {}):
             for name in ("conversation_id", "user_message_id", "assistant_message_id"):
@@ -327,13 +333,14 @@ class _Decoder:
     def _run_finished(self, said: _Answer, data: bytes) -> str:
         self._run_facts(said, data)
         self.ended = True
-        self._raw = from_json(data)
+        self._raw = as_mapping(data)
         return ""
 
     def _custom(self, said: _Answer, _data: bytes) -> str:
         if said.name == "citations":
-            self._sources.add([_Content.model_validate(c) for c in said.value or ()])
-        elif said.name == "retrieved":  # split by size: the parts make one list
+            self._sources.add(_contents(said.value))
+        elif said.name == "retrieved" and isinstance(said.value, list):
+            # split by size: the parts make one list
             self._metadata["retrieved"] = [*self._metadata.get("retrieved", ()), *said.value]
         elif said.name:
             self._metadata[said.name] = said.value

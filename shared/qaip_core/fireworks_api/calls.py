@@ -111,9 +111,12 @@ class Call:
     response: type[BaseModel]
     body: Mapping[str, Any]
 
-    @property
-    def _operation(self) -> Endpoint:
-        return Endpoint(
+    def _begin(self) -> tuple[Endpoint, str, dict[str, Any]]:
+        """Log the call, and return it as the core's clients take it."""
+        url = self.settings.base_url + self.path
+        model, stream = self.body["model"], self.body["stream"]
+        logger.debug("POST %s model=%r stream=%s", url, model, stream)
+        endpoint = Endpoint(
             backend=FIREWORKS,
             path=self.path,
             params=Params,
@@ -121,31 +124,25 @@ class Call:
             decode=partial(_decode, self.response),
             decoder=partial(_Chunks, self.response),
         )
-
-    @property
-    def _values(self) -> dict[str, Any]:
-        body = self.body
-        url = self.settings.base_url + self.path
-        logger.debug("POST %s model=%r stream=%s", url, body["model"], body["stream"])
-        return {"extra_body": body}
+        return endpoint, "", {"extra_body": self.body}
 
     def complete(self) -> Any:
         """Return the answer."""
         with translated_errors():
             client = connections.client(self.settings)
-            return _responses(client.complete(self._operation, "", self._values))[0]
+            return _responses(client.complete(*self._begin()))[0]
 
     async def acomplete(self) -> Any:
         """Return the answer."""
         with translated_errors():
             client = await connections.async_client(self.settings)
-            return _responses(await client.complete(self._operation, "", self._values))[0]
+            return _responses(await client.complete(*self._begin()))[0]
 
     def stream(self) -> Generator[Any, None, None]:
         """Yield the events of the answer."""
         with translated_errors():
             client = connections.client(self.settings)
-            with closing(client.stream(self._operation, "", self._values)) as increments:
+            with closing(client.stream(*self._begin())) as increments:
                 for increment in increments:
                     yield from _responses(increment)
 
@@ -153,7 +150,7 @@ class Call:
         """Yield the events of the answer."""
         with translated_errors():
             client = await connections.async_client(self.settings)
-            async with aclosing(client.stream(self._operation, "", self._values)) as increments:
+            async with aclosing(client.stream(*self._begin())) as increments:
                 async for increment in increments:
                     for response in _responses(increment):
                         yield response

@@ -90,7 +90,7 @@ class BaseCompletion(Generic[R, S]):
 
         Parameters:
             model: such as "accounts/fireworks/models/llama-v3p1-8b-instruct".
-            prompt_or_messages: else ``prompt=`` or ``messages=``; an empty one is refused.
+            prompt_or_messages: else, or if it is empty, ``prompt=`` or ``messages=``.
             request_timeout: seconds of silence allowed, before the answer and between the
                 events of a stream; None for no limit.
             stream: whether to stream.
@@ -101,7 +101,7 @@ class BaseCompletion(Generic[R, S]):
             FireworksError: the call failed; see `qaip_core.fireworks_api.errors`.
             ConfigurationError: there is no key, or the base URL cannot be used.
         """
-        data = prompt_or_messages or kwargs.get(cls.data_key) or None
+        data = prompt_or_messages or kwargs.get(cls.data_key)
         call = cls._call(model, data, request_timeout, stream, kwargs)
         return call.stream() if stream else call.complete()
 
@@ -146,8 +146,8 @@ class BaseCompletion(Generic[R, S]):
     ) -> Any:
         """Return the answer to await, or with ``stream`` an async generator, not to await.
 
-        As in the client, an empty prompt is sent here, and ``prompt_or_messages=`` is not a
-        name; what is wrong with the call itself shows at once, not when it is awaited.
+        As in the client, an empty text is a prompt here, and ``prompt_or_messages=`` is not a
+        name. What is wrong with the call itself shows at once, not when it is awaited.
 
         Parameters:
             model: see `create`.
@@ -176,11 +176,11 @@ class BaseCompletion(Generic[R, S]):
         stream: bool,
         kwargs: Mapping[str, Any],
     ) -> Call:
-        if not isinstance(stream, bool):
-            raise InvalidParameterError("stream value is not a valid boolean")
         if data is None:
             raise AssertionError(f"{cls.data_key} must be provided")
-        data = [_as_sent(item) for item in data] if isinstance(data, list) else data
+        if not isinstance(stream, bool):
+            raise InvalidParameterError("stream value is not a valid boolean")
+        data = [_as_sent(item) for item in data] if isinstance(data, list | tuple) else data
         return Call(
             settings=connections.settings(request_timeout),
             path=f"/{cls.endpoint}",

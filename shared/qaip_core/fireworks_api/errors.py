@@ -35,9 +35,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
-from pydantic_core import PydanticSerializationError
-
 from qaip_core import errors
+from qaip_core.backends.fireworks import FIREWORKS
 from qaip_core.fireworks_api.log import logger
 
 __all__ = [
@@ -174,18 +173,30 @@ _BY_KIND: Mapping[type, type[FireworksError]] = {
     errors.IncompleteStreamError: IncompleteStreamError,
     errors.ServerReportedError: ServerReportedError,
 }
+# The core's advice names arguments that `create` does not have: it would send them in the body.
+_ADVICE = (
+    ("stream_idle_timeout", "request_timeout"),
+    ("raise timeout", "raise request_timeout"),
+    (' (on_incomplete="warn" keeps it)', ""),
+    ("pass api_key=... or set", "set"),
+    ("base_url", "FIREWORKS_API_BASE"),
+)
 
 
 def _translated(error: errors.ServiceError) -> errors.ServiceError:
     """Return the error under the client's name for it; itself if the client has none."""
-    if isinstance(error, FireworksError):
-        return error
     kind = _BY_STATUS.get(error.status) if isinstance(error, errors.StatusError) else None
     kind = kind or next((_BY_KIND[k] for k in type(error).__mro__ if k in _BY_KIND), None)
     if kind is None:
         return error
-    ours = kind(error.message)
-    ours.__dict__.update(error.__dict__)
+    message = error.message
+    for theirs, here in _ADVICE:
+        message = message.replace(theirs, here)
+    ours = kind(message)
+    ours.__dict__.update(error.__dict__, message=message)
+    ours.service = FIREWORKS.name
+    if ours.partial is not None:
+        ours.partial.raw = None  # the events that it sums up have been handed out
     return ours
 
 
@@ -204,5 +215,3 @@ def translated_errors() -> Iterator[None]:
         name, status, sent = type(ours).__name__, ours.status, ours.attempts
         logger.debug("%s status=%s attempts=%s request=%s", name, status, sent, ours.request_id)
         raise ours from error.__cause__
-    except PydanticSerializationError as error:
-        raise InvalidParameterError(f"the request cannot be written as JSON: {error}") from error

@@ -37,7 +37,7 @@ def set_console_log_level(level: str) -> None:
         ValueError: it is none of these.
     """
     if level not in _LEVELS:
-        raise ValueError(f"unrecognized log level {level}")
+        raise ValueError(f"unrecognized log level {level}. Supported values are {list(_LEVELS)}")
     number = logging.getLevelNamesMapping()[level]
     handler, before = _console()
     handler.setStream(sys.stderr)  # which may have been replaced since

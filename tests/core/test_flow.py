@@ -1,0 +1,1011 @@
+"""When a call is sent again, when it gives up, and what it leaves behind."""
+
+import asyncio
+import gc
+import json
+import time
+import warnings
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import replace
+from email.utils import formatdate
+from typing import Any
+
+import httpx
+import pytest
+
+from qaip_core import AsyncClient, Client, Completion, Connection, Settings, errors
+from qaip_core.backend import Endpoint
+from qaip_core.backends import dify, fireworks, pais, perplexity, qaip
+from qaip_core.flow import IncompleteAnswerWarning, parse_retry_after
+from support.fault_server import FaultServer, Reply, html_reply, json_reply, sse_reply
+
+MODEL = {"model": "m"}
+ANSWER = {"choices": [{"message": {"content": "tea"}, "finish_reason": "stop"}]}
+WHOLE = json_reply(ANSWER)
+SOON = {"retry-after-ms": "1"}
+
+
+def delta(text: str, finish_reason: str | None = None) -> str:
+    return json.dumps({"choices": [{"delta": {"content": text}, "finish_reason": finish_reason}]})
+
+
+def said(event: str, **fields: Any) -> str:
+    return json.dumps({"event": event, "task_id": "t1", "message_id": "m1", **fields})
+
+
+STREAM = sse_reply(delta("te"), delta("a", "stop"), "[DONE]")
+RUN = sse_reply(said("message", answer="tea"), said("message_end", metadata={}))
+ENDLESS = Reply(
+    content_type="text/event-stream", body=[f"data: {delta('tea')}\n\n".encode(), 0.01] * 1000
+)
+ENDLESS_RUN = replace(
+    ENDLESS, body=[f"data: {said('message', answer='tea')}\n\n".encode(), 0.01] * 1000
+)
+
+
+def refusal(status: int, **headers: str) -> Reply:
+    return replace(
+        json_reply({"error": {"message": "no"}}, status),
+        headers=headers or SOON,  # without waiting, where the test is not about waiting
+    )
+
+
+class Caller:
+    """Calls a service with one of the two clients, from a coroutine."""
+
+    def __init__(self, url: str, *, is_async: bool) -> None:
+        self.url = url
+        self.is_async = is_async
+        self.client: Client | AsyncClient | None = None
+
+    def settings(self, endpoint: Endpoint = pais.CHAT, **fields: Any) -> Settings:
+        fields = {"api_key": "k1", "max_retries": 2, "timeout": 5, **fields}
+        return Connection(base_url=self.url + "/", **fields).settings(
+            replace(endpoint.backend, normalise_url=lambda url: url)
+        )
+
+    def open(self, endpoint: Endpoint, fields: Mapping[str, Any]) -> Client | AsyncClient:
+        if self.client is None:
+            settings = self.settings(endpoint, **fields)
+            self.client = AsyncClient(settings) if self.is_async else Client(settings)
+        return self.client
+
+    async def whole(
+        self,
+        endpoint: Endpoint = pais.CHAT,
+        values: Mapping[str, Any] = MODEL,
+        prompt: str = "q",
+        **fields: Any,
+    ) -> Completion:
+        client = self.open(endpoint, fields)
+        if isinstance(client, AsyncClient):
+            return await client.complete(endpoint, prompt, values)
+        return await asyncio.to_thread(client.complete, endpoint, prompt, values)
+
+    async def stream(
+        self, endpoint: Endpoint = pais.CHAT, values: Mapping[str, Any] = MODEL, **fields: Any
+    ) -> list[Completion]:
+        client = self.open(endpoint, fields)
+        if isinstance(client, AsyncClient):
+            return [i async for i in client.stream(endpoint, "q", values)]
+        return await asyncio.to_thread(lambda: list(client.stream(endpoint, "q", values)))
+
+    async def close(self) -> None:
+        if isinstance(self.client, AsyncClient):
+            await self.client.close()
+        elif self.client is not None:
+            self.client.close()
+
+
+@pytest.fixture
+def server() -> Iterator[FaultServer]:
+    with FaultServer() as started:
+        yield started
+
+
+@pytest.fixture(params=[False, True], ids=["sync", "async"])
+async def call(request: pytest.FixtureRequest, server: FaultServer) -> AsyncIterator[Caller]:
+    caller = Caller(server.url, is_async=request.param)
+    yield caller
+    await caller.close()
+
+
+def text(increments: list[Completion]) -> str:
+    assert [i.last for i in increments] == [False] * (len(increments) - 1) + [True]
+    return "".join(i.text for i in increments)
+
+
+# Retries
+
+
+@pytest.mark.parametrize("status", [408, 409, 425, 429, 500, 502, 503, 504, 529])
+async def test_these_statuses_are_tried_again(
+    call: Caller, server: FaultServer, status: int
+) -> None:
+    server.replies(refusal(status), WHOLE)
+    assert (await call.whole()).text == "tea"
+    assert len(server.requests) == 2
+
+
+@pytest.mark.parametrize(
+    "status", [400, 401, 402, 403, 404, 405, 412, 413, 415, 422, 451, 501, 505, 520]
+)
+async def test_these_statuses_are_final(call: Caller, server: FaultServer, status: int) -> None:
+    server.replies(refusal(status), WHOLE)
+    with pytest.raises(errors.StatusError) as caught:
+        await call.whole()
+    assert (caught.value.status, caught.value.attempts) == (status, 1)
+    assert not caught.value.is_retryable
+    assert len(server.requests) == 1
+
+
+ROWS: list[tuple[Endpoint, Reply, int]] = [
+    (fireworks.CHAT, refusal(520), 2),
+    (dify.COMPLETION, refusal(504), 1),
+    (dify.COMPLETION, refusal(524), 1),
+    (dify.COMPLETION, replace(json_reply({"message": "Too many requests."}, 400), headers=SOON), 2),
+    (dify.COMPLETION, replace(json_reply({"code": "rate_limit_error"}, 429), headers=SOON), 2),
+    (dify.COMPLETION, replace(json_reply({"code": "completion_request_error"}, 500)), 1),
+    (qaip.COMPLETIONS, replace(json_reply({"error": {"code": "REDACTION_FAILED"}}, 500)), 1),
+    (pais.CHAT, replace(json_reply({"detail": "model endpoint not ready"}, 400)), 1),
+]
+
+
+@pytest.mark.parametrize(("endpoint", "reply", "requests"), ROWS)
+async def test_a_service_may_have_rows_of_its_own(
+    call: Caller, server: FaultServer, endpoint: Endpoint, reply: Reply, requests: int
+) -> None:
+    server.replies(reply)
+    values = MODEL if endpoint.required else {}
+    with pytest.raises(errors.StatusError):
+        await call.whole(endpoint, values, max_retries=1)
+    assert len(server.requests) == requests
+
+
+@pytest.mark.parametrize("retries", [0, 1, 3])
+async def test_retries_are_counted(call: Caller, server: FaultServer, retries: int) -> None:
+    server.replies(refusal(503))
+    with pytest.raises(errors.ServerError) as caught:
+        await call.whole(max_retries=retries)
+    assert caught.value.attempts == len(server.requests) == retries + 1
+
+
+async def test_without_a_wish_of_the_service_the_wait_is_short_and_grows(
+    call: Caller, server: FaultServer
+) -> None:
+    server.replies(html_reply(503), html_reply(503), WHOLE)
+    await call.whole()
+    first, second, third = (request.at for request in server.requests)
+    assert 0.25 <= second - first < 0.8
+    assert 0.5 <= third - second < 1.3
+
+
+@pytest.mark.parametrize("name", ["retry-after", "retry-after-ms"])
+async def test_the_wish_of_the_service_is_obeyed(
+    call: Caller, server: FaultServer, name: str
+) -> None:
+    wish = {"retry-after": "0.06", "retry-after-ms": "60"}[name]
+    server.replies(refusal(429, **{name: wish}), WHOLE)
+    await call.whole()
+    first, second = (request.at for request in server.requests)
+    assert 0.05 <= second - first < 0.24
+
+
+@pytest.mark.parametrize("wish", ["121", "inf", "1e999", formatdate(time.time() + 3600)])
+async def test_a_long_wait_is_left_to_the_caller(
+    call: Caller, server: FaultServer, wish: str
+) -> None:
+    server.replies(refusal(429, **{"retry-after": wish}), WHOLE)
+    with pytest.raises(errors.RateLimitError) as caught:
+        await call.whole()
+    assert caught.value.retry_after is not None
+    assert caught.value.retry_after > 120
+    assert len(server.requests) == 1
+
+
+NOW = time.time()
+
+
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [
+        ({}, None),
+        ({"retry-after-ms": "1500"}, 1.5),
+        ({"retry-after-ms": "1500", "retry-after": "9"}, 1.5),
+        ({"retry-after-ms": "soon", "retry-after": "9"}, 9),
+        ({"retry-after": "2.5"}, 2.5),
+        ({"retry-after": " 7 "}, 7),
+        ({"retry-after": formatdate(NOW + 90, usegmt=True)}, 90),
+        ({"retry-after": formatdate(NOW - 90, usegmt=True)}, None),
+        ({"retry-after": "0"}, None),
+        ({"retry-after": "-5"}, None),
+        ({"retry-after": "nan"}, None),
+        ({"retry-after": "inf"}, float("inf")),
+        ({"retry-after": "soon"}, None),
+        ({"retry-after": ""}, None),
+        ({"retry-after": "Wed, 99 Foo 2026 99:99:99 GMT"}, None),
+        ({"retry-after": "Fri, 31 Dec 9999999999 00:00:00 GMT"}, None),
+        ({"x-ratelimit-reset": str(NOW + 90)}, 90),
+        ({"x-ratelimit-reset": str(NOW - 90)}, None),
+        ({"x-ratelimit-reset": "x"}, None),
+        ({"retry-after": "soon", "x-ratelimit-reset": str(NOW + 90)}, 90),
+    ],
+)
+def test_what_a_response_asks_to_wait(headers: dict[str, str], seconds: float | None) -> None:
+    found = parse_retry_after(headers)
+    assert found == (seconds if seconds is None else pytest.approx(seconds, abs=60))
+
+
+async def test_nothing_is_repeated_after_the_first_content(
+    call: Caller, server: FaultServer
+) -> None:
+    server.replies(sse_reply(delta("te"), end="cut"), STREAM)
+    with pytest.raises(errors.IncompleteStreamError) as caught:
+        await call.stream(retry_unanswered=True)
+    assert caught.value.partial_text == "te"
+    assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize(("unanswered", "requests"), [(False, 1), (True, 2)])
+async def test_an_unanswered_post_is_repeated_only_on_demand(
+    call: Caller, server: FaultServer, unanswered: bool, requests: int
+) -> None:
+    server.replies(replace(WHOLE, delay=5))
+    with pytest.raises(errors.ServiceTimeoutError, match="raise timeout") as caught:
+        await call.whole(timeout=0.1, max_retries=1, retry_unanswered=unanswered)
+    assert isinstance(caught.value, TimeoutError)
+    assert not caught.value.unsent
+    assert caught.value.attempts == len(server.requests) == requests
+
+
+@pytest.mark.parametrize(("unanswered", "requests"), [(False, 1), (True, 2)])
+async def test_a_connection_that_breaks_before_the_answer(
+    call: Caller, server: FaultServer, unanswered: bool, requests: int
+) -> None:
+    server.replies(Reply(raw=b"", end="reset"))
+    with pytest.raises(errors.ServiceConnectionError):
+        await call.whole(max_retries=1, retry_unanswered=unanswered)
+    assert len(server.requests) == requests
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+async def test_a_refused_connection_is_tried_again(is_async: bool) -> None:
+    with FaultServer() as gone:
+        url = gone.url
+    caller = Caller(url, is_async=is_async)
+    with pytest.raises(errors.ServiceConnectionError, match="check base_url") as caught:
+        await caller.whole(max_retries=1)
+    assert caught.value.attempts == 2
+    assert caught.value.unsent
+    assert caught.value.service == "pais"
+    await caller.close()
+
+
+# Keys
+
+
+async def test_a_401_is_repeated_once_with_a_fresh_key(call: Caller, server: FaultServer) -> None:
+    keys = iter(["old", "new"])
+    server.replies(refusal(401), WHOLE)
+    assert (await call.whole(api_key=lambda: next(keys), max_retries=0)).text == "tea"
+    assert [r.headers["authorization"] for r in server.requests] == ["Bearer old", "Bearer new"]
+
+
+async def test_a_second_401_is_final(call: Caller, server: FaultServer) -> None:
+    server.replies(refusal(401))
+    with pytest.raises(errors.AuthenticationError, match="PAIS_API_KEY"):
+        await call.whole(api_key=lambda: "k")
+    assert len(server.requests) == 2
+
+
+async def test_the_source_of_a_key_is_asked_for_every_request(
+    call: Caller, server: FaultServer
+) -> None:
+    keys = iter("abcd")
+    server.replies(refusal(503), WHOLE)
+    await call.whole(api_key=lambda: next(keys))
+    await call.stream()
+    assert [r.headers["authorization"] for r in server.requests] == ["Bearer " + k for k in "abc"]
+
+
+async def key_soon() -> str:
+    await asyncio.sleep(0)
+    return "soon"
+
+
+async def test_an_async_key_is_for_async_calls(server: FaultServer) -> None:
+    caller = Caller(server.url, is_async=True)
+    server.replies(WHOLE)
+    await caller.whole(api_key=key_soon)
+    assert server.requests[0].headers["authorization"] == "Bearer soon"
+    await caller.close()
+
+
+def test_a_sync_call_refuses_an_async_key(server: FaultServer) -> None:
+    client = Client(Caller(server.url, is_async=False).settings(api_key=key_soon))
+    with pytest.raises(errors.ConfigurationError, match="async callable"):
+        client.complete(pais.CHAT, "q", MODEL)
+    assert server.requests == []
+    client.close()
+
+
+@pytest.mark.parametrize("key", ["", " ", "a b", "a\nb", "k€y", None, 7])
+async def test_a_key_that_cannot_be_sent_is_refused(
+    call: Caller, server: FaultServer, key: Any
+) -> None:
+    with pytest.raises(errors.ConfigurationError) as caught:
+        await call.whole(api_key=lambda: key)
+    assert not str(key).strip() or str(key) not in str(caught.value).replace("api_key", "")
+    assert server.requests == []
+
+
+async def test_an_error_in_the_source_of_a_key_is_the_caller_s_own(call: Caller) -> None:
+    with pytest.raises(LookupError, match="no vault"):
+        await call.whole(api_key=lambda: (_ for _ in ()).throw(LookupError("no vault")))
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "header", "value"),
+    [
+        (qaip.COMPLETIONS, "x-api-key", "k1"),
+        (perplexity.CHAT, "authorization", "Bearer k1"),
+        (fireworks.TEXT, "authorization", "Bearer k1"),
+        (dify.COMPLETION, "authorization", "Bearer k1"),
+    ],
+)
+async def test_the_key_goes_into_the_service_s_header(
+    call: Caller, server: FaultServer, endpoint: Endpoint, header: str, value: str
+) -> None:
+    server.replies(refusal(400))
+    with pytest.raises(errors.StatusError):
+        await call.whole(endpoint, MODEL if endpoint.required else {})
+    assert server.requests[0].headers[header] == value
+    assert server.requests[0].path == endpoint.path
+
+
+async def test_without_a_key_no_header_is_sent(
+    call: Caller, server: FaultServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("PAIS_API_KEY", raising=False)
+    server.replies(WHOLE)
+    await call.whole(api_key=None, default_headers={"X-Team": "tea"})
+    assert "authorization" not in server.requests[0].headers
+    assert server.requests[0].headers["x-team"] == "tea"
+    assert server.requests[0].headers["user-agent"].startswith("qaip-integrations")
+
+
+# Streams that fail
+
+
+BUSY = sse_reply(said("error", code="rate_limit_error", status=429, message="slow down"))
+BROKEN = sse_reply(said("error", code="completion_request_error", status=400, message="no model"))
+LATE = sse_reply(
+    said("message", answer="te"), said("error", code="rate_limit_error", status=429, message="slow")
+)
+
+
+@pytest.mark.parametrize(
+    ("first", "requests"), [(BUSY, 2), (BROKEN, 1), (LATE, 1)], ids=["early", "final", "late"]
+)
+async def test_an_error_event_is_tried_again_before_the_first_content_only(
+    call: Caller, server: FaultServer, first: Reply, requests: int
+) -> None:
+    server.replies(first, RUN)
+    if requests == 2:
+        assert text(await call.stream(dify.COMPLETION, {})) == "tea"
+    else:
+        with pytest.raises(errors.ServerReportedError):
+            await call.stream(dify.COMPLETION, {})
+    assert len(server.requests) == requests
+
+
+async def test_error_events_are_counted_as_attempts(call: Caller, server: FaultServer) -> None:
+    server.replies(BUSY)
+    with pytest.raises(errors.ServerReportedError) as caught:
+        await call.stream(dify.COMPLETION, {}, max_retries=1)
+    assert (caught.value.attempts, caught.value.status, caught.value.code) == (
+        2,
+        429,
+        "rate_limit_error",
+    )
+
+
+async def test_content_that_comes_together_with_an_error_is_not_lost(
+    server: FaultServer,
+) -> None:
+    both = f"data: {delta('te')}\n\ndata: {json.dumps({'error': 'boom'})}\n\n".encode()
+    server.replies(Reply(content_type="text/event-stream", body=both))
+    client = Client(Caller(server.url, is_async=False).settings())
+    increments = client.stream(pais.CHAT, "q", MODEL)
+    assert next(increments).text == "te"
+    with pytest.raises(errors.ServerReportedError, match="boom") as caught:
+        next(increments)
+    assert caught.value.partial_text == "te"
+    client.close()
+
+
+REFUSED = replace(
+    json_reply({"detail": [{"loc": ["body", "stream_options"], "msg": "extra"}]}, 422)
+)
+
+
+async def test_a_refused_option_is_left_out_once(call: Caller, server: FaultServer) -> None:
+    server.replies(REFUSED, STREAM)
+    assert text(await call.stream(max_retries=0)) == "tea"
+    bodies = [request.json() for request in server.requests]
+    assert bodies[0].pop("stream_options") == {"include_usage": True}
+    assert bodies[0] == bodies[1]
+
+
+async def test_what_is_refused_twice_is_an_error(call: Caller, server: FaultServer) -> None:
+    server.replies(REFUSED)
+    with pytest.raises(errors.UnprocessableEntityError, match=r"body\.stream_options"):
+        await call.stream()
+    assert len(server.requests) == 2
+
+
+PING = b": ping\n\n"
+
+
+def spoken(*pieces: bytes | float) -> Reply:
+    return Reply(content_type="text/event-stream", body=pieces, end="hang")
+
+
+TEA = f"data: {delta('te')}\n\n".encode()
+
+
+@pytest.mark.parametrize(
+    ("reply", "partial"),
+    [
+        (spoken(*[PING, 0.03] * 40), ""),
+        (spoken(TEA, *[PING, 0.03] * 40), "te"),
+        (spoken(TEA), "te"),
+        (spoken(PING), ""),
+    ],
+    ids=["pings", "content, then pings", "content, then silence", "silence"],
+)
+async def test_a_stream_without_content_ends(
+    call: Caller, server: FaultServer, reply: Reply, partial: str
+) -> None:
+    server.replies(reply)
+    began = time.monotonic()
+    with pytest.raises(errors.ServiceTimeoutError, match="stream_idle_timeout") as caught:
+        await call.stream(stream_idle_timeout=0.2)
+    assert 0.2 <= time.monotonic() - began < 1
+    assert caught.value.partial_text == partial
+    assert len(server.requests) == 1
+
+
+async def test_content_keeps_a_stream_alive(call: Caller, server: FaultServer) -> None:
+    end = f"data: {delta('', 'stop')}\n\n".encode()
+    server.replies(
+        Reply(content_type="text/event-stream", body=[*[PING, TEA, 0.08] * 5, end], end="clean")
+    )
+    assert text(await call.stream(stream_idle_timeout=0.25)) == "te" * 5
+
+
+async def test_a_first_token_may_take_longer_than_the_idle_limit(
+    call: Caller, server: FaultServer
+) -> None:
+    server.replies(replace(STREAM, delay=0.4))
+    assert text(await call.stream(stream_idle_timeout=0.1)) == "tea"
+
+
+async def test_without_a_limit_pings_go_on(call: Caller, server: FaultServer) -> None:
+    server.replies(
+        replace(STREAM, body=[*[PING, 0.03] * 8, *STREAM.body]),  # type: ignore[misc]
+    )
+    assert text(await call.stream(stream_idle_timeout=None)) == "tea"
+
+
+@pytest.mark.parametrize("how", ["cut", "reset", "clean"])
+async def test_an_incomplete_stream_raises(call: Caller, server: FaultServer, how: Any) -> None:
+    server.replies(sse_reply(delta("te"), "[DONE]", end=how))
+    with pytest.raises(errors.IncompleteStreamError, match="on_incomplete") as caught:
+        await call.stream()
+    assert caught.value.partial_text == "te"
+
+
+@pytest.mark.parametrize("how", ["cut", "clean"])
+async def test_an_incomplete_stream_is_kept_on_demand(
+    call: Caller, server: FaultServer, how: Any
+) -> None:
+    server.replies(sse_reply(delta("te"), end=how))
+    increments = await call.stream(on_incomplete="ignore")
+    assert text(increments) == "te"
+    assert increments[-1].metadata["incomplete"] is True
+    assert increments[-1].finish_reason is None
+
+
+async def test_an_incomplete_stream_warns_on_demand(call: Caller, server: FaultServer) -> None:
+    server.replies(sse_reply(delta("te")))
+    with pytest.warns(IncompleteAnswerWarning, match="not complete"):
+        assert text(await call.stream(on_incomplete="warn")) == "te"
+
+
+@pytest.mark.parametrize("how", ["cut", "reset", "clean"])
+async def test_a_complete_stream_may_end_as_it_likes(
+    call: Caller, server: FaultServer, how: Any
+) -> None:
+    server.replies(sse_reply(delta("te"), delta("a", "stop"), end=how))
+    assert text(await call.stream()) == "tea"
+
+
+@pytest.mark.parametrize("end_mark", ["[DONE]", "message_end"])
+async def test_a_connection_left_open_after_the_end_mark_delays_nothing(
+    call: Caller, server: FaultServer, end_mark: str
+) -> None:
+    began = time.monotonic()
+    if end_mark == "[DONE]":
+        server.replies(replace(STREAM, end="hang"))
+        assert text(await call.stream(stream_idle_timeout=3)) == "tea"
+    else:
+        server.replies(replace(RUN, end="hang"))
+        answer = await call.whole(dify.COMPLETION, {}, stream_idle_timeout=3)
+        assert answer.text == "tea"
+    assert time.monotonic() - began < 1
+
+
+# Whole answers that fail
+
+
+BODIES: list[tuple[Reply, type[errors.ServiceError], str]] = [
+    (Reply(body=b"<title>Busy</title>", content_type="text/html"), errors.MalformedResponseError, "Busy"),
+    (Reply(body=b"", framing="length"), errors.MalformedResponseError, "empty body"),
+    (Reply(body=b"{", framing="length"), errors.MalformedResponseError, "expected JSON"),
+    (json_reply([]), errors.MalformedResponseError, "another shape"),
+    (json_reply({}), errors.MalformedResponseError, "no choices"),
+    (json_reply({"error": {"message": "boom"}}), errors.ServerReportedError, "boom"),
+    (Reply(body=b'{"choices":', end="cut"), errors.ServiceConnectionError, "check base_url"),
+    (Reply(body=b"no gzip at all", headers={"content-encoding": "gzip"}), errors.MalformedResponseError, "decompressed"),
+    (Reply(raw=b"\0 no http"), errors.ServiceConnectionError, "check base_url"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("reply", "kind", "message"), BODIES)
+async def test_a_success_without_an_answer_is_an_error(
+    call: Caller, server: FaultServer, reply: Reply, kind: type[errors.ServiceError], message: str
+) -> None:
+    server.replies(replace(reply, headers={"x-request-id": "r1", **dict(reply.headers)}))
+    with pytest.raises(kind, match=message) as caught:
+        await call.whole()
+    assert caught.value.service == "pais"
+    assert caught.value.attempts == len(server.requests) == 1
+    assert caught.value.partial_text == ""
+    if reply.raw is None:
+        assert caught.value.request_id == "r1"
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+async def test_redirects_are_not_followed(call: Caller, server: FaultServer, status: int) -> None:
+    target = "http://elsewhere.example/{id}"
+    server.replies(Reply(status=status, headers={"location": target}, framing="length"))
+    with pytest.raises(errors.StatusError) as caught:
+        await call.whole(max_retries=1)
+    assert target in str(caught.value)
+    assert len(server.requests) == 1
+
+
+async def test_an_endless_error_body_is_read_in_part(call: Caller, server: FaultServer) -> None:
+    server.replies(Reply(status=500, body=[b"x" * 65536] * 400))
+    with pytest.raises(errors.ServerError) as caught:
+        await call.whole(max_retries=0)
+    assert len(caught.value.body) == 65536
+
+
+async def test_an_error_body_that_breaks_is_read_in_part(call: Caller, server: FaultServer) -> None:
+    server.replies(Reply(status=500, body=b"the database is", end="cut"))
+    with pytest.raises(errors.ServerError, match="the database is"):
+        await call.whole(max_retries=0)
+
+
+# What cannot be sent
+
+
+UNSENDABLE: list[tuple[Endpoint, dict[str, Any], str]] = [
+    (pais.CHAT, {**MODEL, "extra_body": {"x": object()}}, "q"),
+    (pais.CHAT, MODEL, "\ud800"),
+    (dify.COMPLETION, {"inputs": {"x": object()}}, "q"),
+]
+
+
+@pytest.mark.parametrize(("endpoint", "values", "prompt"), UNSENDABLE)
+async def test_what_is_no_json_is_refused(
+    call: Caller, server: FaultServer, endpoint: Endpoint, values: dict[str, Any], prompt: str
+) -> None:
+    with pytest.raises(errors.InvalidParameterError, match="JSON"):
+        await call.whole(endpoint, values, prompt)
+    assert server.requests == []
+
+
+@pytest.mark.parametrize("value", ["a\nb", "sécret"])
+async def test_a_header_that_cannot_be_sent_is_refused(
+    call: Caller, server: FaultServer, value: str
+) -> None:
+    with pytest.raises(errors.ConfigurationError, match="headers") as caught:
+        await call.whole(default_headers={"X-Team": value})
+    assert value not in str(caught.value)
+    assert server.requests == []
+
+
+# Leaving early
+
+
+@pytest.fixture
+def sync_client(server: FaultServer) -> Iterator[Client]:
+    client = Client(Caller(server.url, is_async=False).settings())
+    yield client
+    client.close()
+
+
+@pytest.fixture
+async def async_client(server: FaultServer) -> AsyncIterator[AsyncClient]:
+    client = AsyncClient(Caller(server.url, is_async=True).settings())
+    yield client
+    await client.close()
+
+
+def test_closing_a_sync_stream_frees_its_socket(server: FaultServer, sync_client: Client) -> None:
+    server.replies(ENDLESS)
+    increments = sync_client.stream(pais.CHAT, "q", MODEL)
+    next(increments)
+    increments.close()
+    assert server.wait_closed(0.5)
+
+
+def test_breaking_out_of_a_sync_stream_frees_its_socket(
+    server: FaultServer, sync_client: Client
+) -> None:
+    server.replies(ENDLESS)
+    for _ in sync_client.stream(pais.CHAT, "q", MODEL):
+        break
+    assert server.wait_closed(0.5)
+
+
+def test_an_error_of_the_reader_frees_the_socket(server: FaultServer, sync_client: Client) -> None:
+    server.replies(ENDLESS)
+
+    def read() -> None:
+        for _ in sync_client.stream(pais.CHAT, "q", MODEL):
+            raise LookupError
+
+    with suppress(LookupError):
+        read()
+    gc.collect()
+    assert server.wait_closed(0.5)
+
+
+async def closed(server: FaultServer) -> bool:
+    return await asyncio.to_thread(server.wait_closed, 0.5)
+
+
+async def test_closing_an_async_stream_frees_its_socket(
+    server: FaultServer, async_client: AsyncClient
+) -> None:
+    server.replies(ENDLESS)
+    increments = async_client.stream(pais.CHAT, "q", MODEL)
+    await anext(increments)
+    await increments.aclose()
+    assert await closed(server)
+
+
+async def test_breaking_out_of_an_async_stream_frees_its_socket(
+    server: FaultServer, async_client: AsyncClient
+) -> None:
+    server.replies(ENDLESS)
+    async for _ in async_client.stream(pais.CHAT, "q", MODEL):
+        break
+    assert await closed(server)
+
+
+@pytest.mark.parametrize("reply", [ENDLESS, replace(WHOLE, delay=9)], ids=["body", "head"])
+async def test_cancelling_a_task_frees_its_socket(
+    server: FaultServer, async_client: AsyncClient, reply: Reply
+) -> None:
+    async def read() -> None:
+        async for _ in async_client.stream(pais.CHAT, "q", MODEL):
+            pass
+
+    server.replies(reply)
+    task = asyncio.create_task(read())
+    assert await asyncio.to_thread(server.wait_requests, 1)
+    await asyncio.sleep(0.05)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert await closed(server)
+
+
+async def test_a_time_limit_around_a_whole_call_frees_its_socket(
+    server: FaultServer, async_client: AsyncClient
+) -> None:
+    server.replies(replace(WHOLE, delay=9))
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.1):
+            await async_client.complete(pais.CHAT, "q", MODEL)
+    assert await closed(server)
+
+
+async def test_cancelling_a_pause_sends_nothing_more(
+    server: FaultServer, async_client: AsyncClient
+) -> None:
+    server.replies(refusal(503, **{"retry-after": "9"}))
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.15):
+            await async_client.complete(pais.CHAT, "q", MODEL)
+    assert len(server.requests) == 1
+
+
+def run_settings(server: FaultServer, **fields: Any) -> Settings:
+    return Caller(server.url, is_async=False).settings(dify.COMPLETION, **fields)
+
+
+STOP = "/completion-messages/t1/stop"
+LEAVING: list[tuple[dict[str, Any], list[tuple[str, Any]]]] = [
+    ({}, [(STOP, {"user": "default-user"})]),
+    ({"user": "u7"}, [(STOP, {"user": "u7"})]),
+    ({"user": "u7", "stop_on_close": False}, []),
+]
+
+
+@pytest.mark.parametrize(("values", "calls"), LEAVING)
+@pytest.mark.parametrize("answer", [json_reply({"result": "success"}), html_reply(500)])
+def test_leaving_a_run_early_stops_it(
+    server: FaultServer, values: dict[str, Any], calls: list[tuple[str, Any]], answer: Reply
+) -> None:
+    server.replies(ENDLESS_RUN, answer)
+    client = Client(run_settings(server))
+    increments = client.stream(dify.COMPLETION, "q", values)
+    next(increments)
+    increments.close()
+    assert [(r.path, r.json()) for r in server.requests[1:]] == calls
+    assert all(r.headers["authorization"] == "Bearer k1" for r in server.requests)
+    client.close()
+
+
+@pytest.mark.parametrize(("values", "calls"), LEAVING)
+@pytest.mark.parametrize("how", ["aclose", "cancel"])
+async def test_leaving_a_run_early_stops_it_in_async_calls_too(
+    server: FaultServer, values: dict[str, Any], calls: list[tuple[str, Any]], how: str
+) -> None:
+    server.replies(ENDLESS_RUN, json_reply({"result": "success"}))
+    client = AsyncClient(run_settings(server))
+    if how == "aclose":
+        increments = client.stream(dify.COMPLETION, "q", values)
+        await anext(increments)
+        await increments.aclose()
+    else:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(0.2):
+                await client.complete(dify.COMPLETION, "q", values)
+    assert [(r.path, r.json()) for r in server.requests[1:]] == calls
+    await client.close()
+
+
+async def test_a_complete_run_is_not_stopped(call: Caller, server: FaultServer) -> None:
+    server.replies(RUN)
+    await call.stream(dify.COMPLETION, {})
+    await call.whole(dify.COMPLETION, {})
+    assert [request.path for request in server.requests] == ["/completion-messages"] * 2
+
+
+def test_a_run_that_was_not_heard_of_cannot_be_stopped(server: FaultServer) -> None:
+    server.replies(ENDLESS_RUN)
+    client = Client(run_settings(server))
+    increments = client.stream(dify.COMPLETION, "q", {})
+    increments.close()
+    assert server.requests == []
+    client.close()
+
+
+# Connections
+
+
+async def test_calls_share_one_connection(call: Caller, server: FaultServer) -> None:
+    server.replies(WHOLE, STREAM, refusal(503), WHOLE, STREAM)
+    seen = []
+    for ask in (call.whole, call.stream, call.whole, call.stream):
+        await ask()
+        seen.append(set(server._connections))
+    assert len(server.requests) == 5
+    assert seen == [seen[0]] * 4
+    assert len(seen[0]) == 1
+
+
+async def test_an_end_mark_far_before_the_end_of_the_body_keeps_the_connection(
+    call: Caller, server: FaultServer
+) -> None:
+    tail = said("tts_message", audio="a" * 1000)
+    server.replies(sse_reply(said("message", answer="tea"), said("message_end"), *[tail] * 20))
+    await call.stream(dify.COMPLETION, {})
+    first = set(server._connections)
+    await call.stream(dify.COMPLETION, {})
+    assert set(server._connections) == first
+
+
+@pytest.mark.parametrize("library", ["httpx", "httpx2"])
+def test_a_client_of_the_caller_is_used_and_left_open(server: FaultServer, library: str) -> None:
+    server.replies(WHOLE, STREAM, Reply(raw=b"", end="reset"))
+    http = pytest.importorskip(library).Client(headers={"X-Mine": "1"}, trust_env=False)
+    client = Client(Caller(server.url, is_async=False).settings(http_client=http))
+    client.complete(pais.CHAT, "q", MODEL)
+    list(client.stream(pais.CHAT, "q", MODEL))
+    with pytest.raises(errors.ServiceConnectionError):
+        client.complete(pais.CHAT, "q", MODEL)
+    client.close()
+    assert {request.headers["x-mine"] for request in server.requests} == {"1"}
+    assert not http.is_closed
+    http.close()
+
+
+@pytest.mark.parametrize("library", ["httpx", "httpx2"])
+async def test_an_async_client_of_the_caller_is_used_and_left_open(
+    server: FaultServer, library: str
+) -> None:
+    server.replies(WHOLE, STREAM, Reply(raw=b"", end="reset"))
+    http = pytest.importorskip(library).AsyncClient(headers={"X-Mine": "1"}, trust_env=False)
+    client = AsyncClient(Caller(server.url, is_async=True).settings(http_async_client=http))
+    await client.complete(pais.CHAT, "q", MODEL)
+    assert [i async for i in client.stream(pais.CHAT, "q", MODEL)]
+    with pytest.raises(errors.ServiceConnectionError):
+        await client.complete(pais.CHAT, "q", MODEL)
+    await client.close()
+    assert {request.headers["x-mine"] for request in server.requests} == {"1"}
+    assert not http.is_closed
+    await http.aclose()
+
+
+async def test_a_client_that_follows_redirects_does_not_do_so_here(server: FaultServer) -> None:
+    server.replies(Reply(status=307, headers={"location": "/other"}, framing="length"), WHOLE)
+    with httpx.Client(follow_redirects=True, trust_env=False) as http:
+        client = Client(Caller(server.url, is_async=False).settings(http_client=http))
+        with pytest.raises(errors.StatusError, match="/other"):
+            client.complete(pais.CHAT, "q", MODEL)
+    assert len(server.requests) == 1
+
+
+async def test_a_closed_client_can_be_used_again(call: Caller, server: FaultServer) -> None:
+    server.replies(WHOLE)
+    await call.whole()
+    await call.close()
+    assert await closed(server)
+    await call.close()
+    assert (await call.whole()).text == "tea"
+
+
+def test_one_client_serves_one_event_loop_after_the_other(server: FaultServer) -> None:
+    server.replies(WHOLE)
+    client = AsyncClient(Caller(server.url, is_async=True).settings())
+
+    async def ask() -> str:
+        return (await client.complete(pais.CHAT, "q", MODEL)).text
+
+    assert [asyncio.run(ask()) for _ in range(3)] == ["tea"] * 3
+    assert len(server.requests) == 3
+    assert server.wait_closed(0.5)
+
+
+async def drop_sync(settings: Settings) -> None:
+    Client(settings).complete(pais.CHAT, "q", MODEL)
+
+
+async def drop_async(settings: Settings) -> None:
+    await AsyncClient(settings).complete(pais.CHAT, "q", MODEL)
+    gc.collect()
+    await asyncio.sleep(0.05)
+
+
+async def drop_with_loop(settings: Settings) -> None:
+    await AsyncClient(settings).complete(pais.CHAT, "q", MODEL)
+
+
+async def drop_stream(settings: Settings) -> None:
+    increments = AsyncClient(settings).stream(pais.CHAT, "q", MODEL)
+    await anext(increments)
+
+
+@pytest.mark.parametrize("drop", [drop_sync, drop_async, drop_with_loop, drop_stream])
+def test_a_dropped_client_leaves_nothing_open(
+    server: FaultServer, drop: Callable[[Settings], Awaitable[None]]
+) -> None:
+    server.replies(ENDLESS if drop is drop_stream else WHOLE)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        asyncio.run(drop(Caller(server.url, is_async=True).settings()))  # type: ignore[arg-type]
+        gc.collect()
+    assert [str(w.message) for w in caught] == []
+    assert server.wait_closed(0.5)
+
+
+# Read-only operations
+
+
+MODELS = {"data": [{"id": "m", "created": 5, "owned_by": "me", "context_length": 9, "kind": "k"}]}
+
+
+async def models(caller: Caller, **fields: Any) -> Any:
+    client = caller.open(fireworks.CHAT, fields)
+    if isinstance(client, AsyncClient):
+        return await client.fetch(fireworks.MODELS)
+    return await asyncio.to_thread(client.fetch, fireworks.MODELS)
+
+
+async def test_models_are_listed(call: Caller, server: FaultServer) -> None:
+    server.replies(refusal(500), json_reply(MODELS))
+    (model,) = await models(call)
+    assert (model.id, model.created, model.owned_by, model.context_length) == ("m", 5, "me", 9)
+    assert model.metadata == {"kind": "k"}
+    assert [(r.method, r.path, r.body) for r in server.requests] == [("GET", "/models", b"")] * 2
+
+
+async def test_a_read_is_repeated_after_silence(call: Caller, server: FaultServer) -> None:
+    server.replies(replace(WHOLE, delay=9), json_reply(MODELS))
+    assert len(await models(call, timeout=0.1)) == 1
+
+
+@pytest.mark.parametrize(
+    ("reply", "kind"),
+    [
+        (json_reply({"data": 7}), errors.MalformedResponseError),
+        (Reply(body=b"<title>Hi</title>"), errors.MalformedResponseError),
+        (json_reply({}, 404), errors.NotFoundError),
+        (Reply(body=b'{"data"', end="cut"), errors.ServiceConnectionError),
+    ],
+)
+async def test_a_list_that_is_none(
+    call: Caller, server: FaultServer, reply: Reply, kind: type[errors.ServiceError]
+) -> None:
+    server.replies(reply)
+    with pytest.raises(kind) as caught:
+        await models(call, max_retries=0)
+    assert caught.value.service == "fireworks"
+    assert caught.value.attempts == 1
+
+
+# Shapes of the answer
+
+
+async def test_stop_sequences_are_cut_here_where_the_service_has_none(
+    call: Caller, server: FaultServer
+) -> None:
+    server.replies(sse_reply(delta("one E"), delta("ND two", "length")))
+    increments = await call.stream(perplexity.CHAT, {**MODEL, "stop": "END"})
+    assert text(increments) == "one "
+    assert increments[-1].finish_reason == "stop"
+    assert "stop" not in server.requests[0].json()
+
+
+async def test_reasoning_is_split_from_the_answer(call: Caller, server: FaultServer) -> None:
+    server.replies(sse_reply(delta("<thi"), delta("nk>why</think>"), delta("so", "stop")))
+    increments = await call.stream()
+    assert text(increments) == "so"
+    assert "".join(i.choice.reasoning for i in increments) == "why"
+
+
+async def test_an_error_hands_over_what_was_held_back(call: Caller, server: FaultServer) -> None:
+    server.replies(sse_reply(delta("<think>why</think>one EN"), end="cut"))
+    with pytest.raises(errors.IncompleteStreamError) as caught:
+        await call.stream(perplexity.CHAT, {**MODEL, "stop": ["END"]})
+    assert caught.value.partial is not None
+    assert caught.value.partial_text == "one EN"
+    assert caught.value.partial.choice.reasoning == "why"
+
+
+async def test_a_call_may_add_to_the_body(call: Caller, server: FaultServer) -> None:
+    server.replies(WHOLE)
+    await call.whole(
+        values={**MODEL, "extra_body": {"seed": 2, "b": 2}}, extra_body={"a": 1, "b": 1}
+    )
+    body = server.requests[0].json()
+    assert (body["a"], body["b"], body["seed"]) == (1, 2, 2)
+
+
+async def test_a_service_that_only_streams_is_asked_for_a_stream(
+    call: Caller, server: FaultServer
+) -> None:
+    server.replies(STREAM, WHOLE)
+    long = await call.whole(fireworks.CHAT, {**MODEL, "max_tokens": 4097})
+    short = await call.whole(fireworks.CHAT, {**MODEL, "max_tokens": 4096})
+    assert (long.text, short.text) == ("tea", "tea")
+    assert [r.json().get("stream", False) for r in server.requests] == [True, False]

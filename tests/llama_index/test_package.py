@@ -1,0 +1,33 @@
+"""The package's surface."""
+
+import importlib
+import pkgutil
+
+import pytest
+
+import llama_index_qaip
+from qaip_core import errors as core
+
+MODULES = [
+    "llama_index_qaip",
+    *(f"llama_index_qaip.{m.name}" for m in pkgutil.iter_modules(llama_index_qaip.__path__)),
+]
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_every_module_lists_what_it_offers(name: str) -> None:
+    module = importlib.import_module(name)
+    assert sorted(set(module.__all__)) == sorted(module.__all__)
+    assert all(hasattr(module, item) for item in module.__all__)
+
+
+@pytest.mark.parametrize("module", ["llms", "retrievers", "query_engines"])
+def test_what_is_public_is_at_the_root(module: str) -> None:
+    public = importlib.import_module(f"llama_index_qaip.{module}").__all__
+    assert set(public) <= set(llama_index_qaip.__all__)
+
+
+def test_the_core_s_errors_have_their_names_here_too() -> None:
+    ours = llama_index_qaip.errors
+    assert set(ours.__all__) == set(core.__all__) - {"for_status"}
+    assert all(getattr(ours, name) is getattr(core, name) for name in ours.__all__)

@@ -1,0 +1,159 @@
+"""Retriever and query engine: one call of the service, its own sources, their ids kept."""
+
+import json
+from collections.abc import Callable
+from typing import Any, cast
+
+import pytest
+from llama_index.core.base.response.schema import (
+    AsyncStreamingResponse,
+    Response,
+    StreamingResponse,
+)
+from llama_index.core.llms import LLM, ChatMessage, MockLLM
+from llama_index.core.postprocessor import SimilarityPostprocessor
+from llama_index.core.query_engine import CitationQueryEngine, RetrieverQueryEngine
+from llama_index.core.schema import MetadataMode
+from llama_index.core.tools import QueryEngineTool
+
+from llama_index_qaip import CitationRetriever, CitedQueryEngine
+from llama_index_qaip.errors import IncompleteStreamError, InvalidParameterError
+from support.fault_server import FaultServer, json_reply
+from support.wire import WireCase
+
+Make = Callable[..., Any]
+Serve = Callable[..., WireCase]
+CITED = [
+    "qaip/whole_seed",
+    "qaip/stream_citations_first",
+    "perplexity/whole_2026_06",
+    "perplexity/stream_2026_06_pings",
+    "dify/stream_citations_scores",
+]
+# A whole answer of Dify is asked for as a stream.
+WHOLE = [name for name in CITED if "whole" in name or "dify" in name]
+both = pytest.mark.parametrize("mode", ["sync", "async"])
+
+
+@both
+@pytest.mark.parametrize("name", WHOLE)
+async def test_retrieve(
+    name: str, mode: str, server: FaultServer, make: Make, serve: Serve
+) -> None:
+    case = serve(name)
+    async with make(case.service) as llm:
+        retriever = llm.as_retriever()
+        found = await retriever.aretrieve("q") if mode == "async" else retriever.retrieve("q")
+    wanted = case.expected["citations"]
+    assert len(found) == len(wanted) > 0
+    assert len(server.requests) == 1
+    for scored, want in zip(found, wanted, strict=True):
+        node = scored.node
+        assert node.node_id == want.get("wire_id", node.node_id)
+        assert node.get_content() == want.get("text", "")
+        assert scored.score == want.get("score")
+        assert node.metadata.get("url") == want.get("url")
+        assert "score" not in node.metadata
+        assert None not in node.metadata.values()
+        assert node.ref_doc_id == (want.get("url") or want.get("title"))
+        assert "rank" not in node.get_content(metadata_mode=MetadataMode.LLM)
+
+
+def test_a_source_that_is_listed_twice_is_one_node(server: FaultServer, make: Make) -> None:
+    source = {"url": "https://a.example", "title": "A", "snippet": "a"}
+    choice = {"index": 0, "message": {"content": "x[1][2]"}, "finish_reason": "stop"}
+    server.replies(json_reply({"choices": [choice], "search_results": [source, source]}))
+    llm = make("perplexity")
+    assert [n.metadata["rank"] for n in CitationRetriever(llm).retrieve("q")] == [1]
+    assert len(CitedQueryEngine(llm).query("q").source_nodes) == 2  # [2] names the second
+
+
+async def answer(engine: CitedQueryEngine, mode: str) -> tuple[Any, Response]:
+    """Return what a query gives, and what it has become when it has been read."""
+    given: Any = await engine.aquery("q") if mode == "async" else engine.query("q")
+    if isinstance(given, StreamingResponse):
+        return given, given.get_response()
+    if isinstance(given, AsyncStreamingResponse):
+        return given, await given.get_response()
+    return given, given
+
+
+@both
+@pytest.mark.parametrize("name", CITED)
+async def test_query(name: str, mode: str, server: FaultServer, make: Make, serve: Serve) -> None:
+    case = serve(name)
+    streaming = case.stream
+    async with make(case.service) as llm:
+        given, read = await answer(llm.as_query_engine(streaming=streaming), mode)
+    kind = (
+        (AsyncStreamingResponse if mode == "async" else StreamingResponse)
+        if streaming
+        else Response
+    )
+    assert type(given) is kind
+    assert read.response == case.expected["text"]
+    wanted = case.expected["citations"]
+    assert len(wanted) == len(read.source_nodes) > 0
+    assert given.source_nodes is read.source_nodes
+    assert given.metadata is read.metadata
+    assert given.metadata is not None
+    assert given.metadata["finish_reason"] == case.expected["finish_reason"]
+    usage = case.expected["usage"]
+    assert given.metadata.get("total_tokens") == (usage["total_tokens"] if usage else None)
+    for scored, want in zip(given.source_nodes, wanted, strict=True):
+        assert scored.node.get_content() == want.get("text", "")
+        assert scored.node.node_id in given.get_formatted_sources()
+    assert len(server.requests) == 1
+
+
+@both
+async def test_a_streamed_query_that_breaks_off_raises(
+    mode: str, server: FaultServer, make: Make, serve: Serve
+) -> None:
+    serve("perplexity/err_stream_cut")
+    async with make("perplexity") as llm:
+        with pytest.raises(IncompleteStreamError):
+            await answer(llm.as_query_engine(streaming=True), mode)
+
+
+def test_the_system_prompt_stands_before_the_query(
+    server: FaultServer, make: Make, serve: Serve
+) -> None:
+    serve("perplexity/whole_2026_06")
+    make("perplexity", system_prompt="Be brief.").as_query_engine().query("q")
+    roles = [turn["role"] for turn in server.requests[0].json()["messages"]]
+    assert roles == ["system", "user"]
+
+
+@pytest.mark.parametrize("build", [CitationRetriever, CitedQueryEngine])
+def test_an_llm_without_sources_is_refused(build: Callable[[Any], Any], make: Make) -> None:
+    foreign: LLM = MockLLM()
+    for llm in (make("fireworks"), make("pais"), foreign):
+        with pytest.raises(InvalidParameterError, match="gives no sources"):
+            build(llm)
+
+
+def test_a_query_engine_has_no_prompts_of_its_own(make: Make) -> None:
+    assert make("qaip").as_query_engine().get_prompts() == {}
+
+
+def test_the_framework_s_own_engines_take_retriever_llm_and_engine(
+    server: FaultServer, make: Make, serve: Serve
+) -> None:
+    serve("perplexity/whole_2026_06")
+    llm = make("perplexity")
+    retriever = llm.as_retriever()
+    drops_all = SimilarityPostprocessor(similarity_cutoff=0.0)
+    assert drops_all.postprocess_nodes(retriever.retrieve("q")) == []
+    for engine in (
+        RetrieverQueryEngine.from_args(retriever, llm=llm),
+        CitationQueryEngine.from_args(cast("Any", None), llm=llm, retriever=retriever),
+    ):
+        answered = engine.query("q")
+        assert str(answered).startswith("Bees")
+        assert len(answered.source_nodes) == 2
+    tool = QueryEngineTool.from_defaults(llm.as_query_engine())
+    assert tool.call("q").content.startswith("Bees")
+    prompt = json.dumps(server.requests[2].json())
+    assert "Bees read the angle of the sun." in prompt
+    assert isinstance(llm.chat([ChatMessage("q")]).message.content, str)
