@@ -28,6 +28,7 @@ from pydantic import ConfigDict, Field
 
 from langchain_qaip._messages import late_facts, to_chunk, to_message, to_turns, to_usage
 from langchain_qaip._translator import provider
+from langchain_qaip._twin import twin
 from langchain_qaip.errors import as_langchain
 from qaip_core import Choice, Completion, Prompt
 from qaip_core.connection import base_url
@@ -226,17 +227,17 @@ class _ChatChunks:
         self._model = model
         self._values = values
         self._facts: dict[str, Any] = {"model_provider": model.provider}
-        self._template: ChatGenerationChunk | None = None
-        self._message: Any = None
-        self._shown = _Shown()
+        self._started = False
 
     def of(self, increment: Completion) -> Sequence[ChatGenerationChunk]:
-        """Return the chunks of an increment: none, one, or two."""
-        self._shown.shorten(increment)
+        """Return the chunks of an increment: none, one, or several."""
         choice = increment.choice
-        if self._template is not None and not increment.last and _is_text(choice):
+        if self._started and choice.text and not increment.last and _is_plain(increment, choice):
             return (self._text(choice.text),)
-        ready = [] if self._template is not None else [self._first(increment)]
+        ready = [] if self._started else [self._first(increment)]
+        if increment.replaces:
+            ready.append(self._replacement(choice.text))
+            choice.text = ""
         if choice.reasoning:  # never on one chunk with text: LangChain would split the text
             ready.append(self._chunk(Choice(reasoning=choice.reasoning)))
             choice.reasoning = ""
@@ -251,21 +252,28 @@ class _ChatChunks:
         name = self._model.name_of(increment, self._values)
         facts = {**self._facts, "model_name": name}
         message = AIMessageChunk(content="", id=increment.id, response_metadata=facts)
+        self._started = True
         self._message = AIMessageChunk(content="", id=increment.id)
         self._template = ChatGenerationChunk(message=self._message)
         return ChatGenerationChunk(message=message)
 
     def _text(self, text: str) -> ChatGenerationChunk:
-        """Return a chunk of text: a copy of one that was checked costs half of a new one."""
-        update = {
-            "content": text,
-            "response_metadata": self._facts.copy(),
-            "additional_kwargs": {},
-            "tool_call_chunks": [],
-        }
-        message = self._message.model_copy(update=update)
-        assert self._template is not None  # noqa: S101 -- for the type checker
-        return self._template.model_copy(update={"text": text, "message": message})
+        message = twin(
+            self._message,
+            content=text,
+            response_metadata=self._facts.copy(),
+            additional_kwargs={},
+        )
+        return twin(self._template, text=text, message=message)
+
+    def _replacement(self, text: str) -> ChatGenerationChunk:
+        """Return a chunk that says what all text so far is to be replaced by."""
+        more = {"replacements": [text]}
+        facts = dict(self._facts)
+        message = AIMessageChunk(
+            content="", id=self._message.id, additional_kwargs=more, response_metadata=facts
+        )
+        return ChatGenerationChunk(message=message)
 
     def _chunk(self, choice: Choice) -> ChatGenerationChunk:
         message = to_chunk(choice, dict(self._facts), self._message.id)
@@ -285,9 +293,9 @@ class _ChatChunks:
         return ChatGenerationChunk(message=message)
 
 
-def _is_text(choice: Choice) -> bool:
-    return bool(
-        choice.text and not choice.reasoning and not choice.tool_calls and choice.logprobs is None
+def _is_plain(increment: Completion, choice: Choice) -> bool:
+    return not (
+        choice.reasoning or choice.tool_calls or choice.logprobs is not None or increment.replaces
     )
 
 
@@ -339,10 +347,8 @@ class TextModel(_Model, BaseLLM):
     ) -> Iterator[GenerationChunk]:
         with as_langchain():
             values = self._streamed(stop, kwargs)
-            shown = _Shown()
             with closing(self.client.stream(self.endpoint, prompt, values)) as increments:
                 for increment in increments:
-                    shown.shorten(increment)
                     chunk = self._chunk(increment, values)
                     if run_manager:
                         run_manager.on_llm_new_token(chunk.text, chunk=chunk)
@@ -357,11 +363,9 @@ class TextModel(_Model, BaseLLM):
     ) -> AsyncIterator[GenerationChunk]:
         with as_langchain():
             values = self._streamed(stop, kwargs)
-            shown = _Shown()
             stream = self.async_client.stream(self.endpoint, prompt, values)
             async with aclosing(stream) as increments:
                 async for increment in increments:
-                    shown.shorten(increment)
                     chunk = self._chunk(increment, values)
                     if run_manager:
                         await run_manager.on_llm_new_token(chunk.text, chunk=chunk)
@@ -371,6 +375,8 @@ class TextModel(_Model, BaseLLM):
         choice = increment.choice
         info = self._info(increment, choice, values) if increment.last else {}
         info.update(_details(choice))
+        if increment.replaces:
+            info["replacements"], choice.text = [choice.text], ""
         return GenerationChunk(text=choice.text, generation_info=info or None)
 
     def _info(
@@ -431,22 +437,3 @@ def _details(choice: Choice) -> dict[str, Any]:
     """Return what a text LLM's answer says beside its text; in a stream it grows."""
     details = {"reasoning_content": choice.reasoning or None, "logprobs": choice.logprobs}
     return {name: value for name, value in details.items() if value is not None}
-
-
-class _Shown:
-    """Keeps the text that was handed out, since chunks cannot be taken back.
-
-    Moderation (Dify) may replace all text so far by the same text, once or twice.
-    """
-
-    def __init__(self) -> None:
-        self._pieces: list[str] = []
-
-    def shorten(self, increment: Completion) -> None:
-        """Leave of the increment's text what was not shown yet."""
-        choice = increment.choice
-        if increment.replaces:
-            before, self._pieces = "".join(self._pieces), [choice.text]
-            choice.text = choice.text.removeprefix(before)
-        elif choice.text:
-            self._pieces.append(choice.text)

@@ -23,6 +23,7 @@ from qaip_core.backend import Endpoint, Listing, T
 from qaip_core.connection import Settings
 from qaip_core.errors import (
     ConfigurationError,
+    InvalidParameterError,
     MalformedResponseError,
     ServiceConnectionError,
     ServiceError,
@@ -107,6 +108,8 @@ class _Base:
         Raises:
             InvalidParameterError: a name is unknown or a value out of range.
         """
+        if not isinstance(prompt, str) and not prompt:
+            raise InvalidParameterError("a conversation needs at least one message")
         given = dict(values)
         extra = given.pop("extra_body", None) or {}
         stops = () if endpoint.stops else _as_stops(given.pop("stop", None))

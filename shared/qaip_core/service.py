@@ -37,7 +37,7 @@ class Service(Connection):
         model: the model; ignored where the service chooses it.
         temperature: ignored where the service has none.
         max_tokens: ignored where the service has none.
-        stop: sequences at which the answer ends.
+        stop: sequences at which the answer ends; also taken as ``stop_sequences``.
     """
 
     endpoint: ClassVar[Endpoint]
@@ -51,6 +51,8 @@ class Service(Connection):
     _async_client: AsyncClient | None = PrivateAttr(default=None)
 
     def __init__(self, **data: Any) -> None:
+        if "stop_sequences" in data:  # the other name that applications give it
+            data.setdefault("stop", data.pop("stop_sequences"))
         owner = type(self).__name__
         known = list(type(self).model_fields)
         aliases = [f.alias for f in type(self).model_fields.values() if f.alias]

@@ -563,5 +563,7 @@ async def test_a_service_closes_what_it_opened(server: FaultServer) -> None:
         await made.aclose()
         made.client.complete(perplexity.CHAT, "q", {"model": "m"})
         await made.async_client.complete(perplexity.CHAT, "q", {"model": "m"})
+        assert made.client is made.client
+        assert made.async_client is made.async_client
         assert server.open_connections == 2
     assert server.wait_closed()

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mappin
 from contextlib import suppress
 from dataclasses import replace
 from email.utils import formatdate
+from importlib.metadata import PackageNotFoundError
 from typing import Any
 
 import httpx
@@ -17,6 +18,7 @@ import pytest
 from qaip_core import AsyncClient, Client, Completion, Connection, Settings, errors
 from qaip_core.backend import Endpoint
 from qaip_core.backends import dify, fireworks, pais, perplexity, qaip
+from qaip_core.client import _user_agent
 from qaip_core.flow import IncompleteAnswerWarning, parse_retry_after
 from support.fault_server import FaultServer, Reply, html_reply, json_reply, sse_reply
 
@@ -204,7 +206,8 @@ async def test_a_long_wait_is_left_to_the_caller(
     assert len(server.requests) == 1
 
 
-NOW = time.time()
+def at(offset: float) -> str:
+    return f"at {offset}"  # a time that the test itself fills in
 
 
 @pytest.mark.parametrize(
@@ -216,8 +219,8 @@ NOW = time.time()
         ({"retry-after-ms": "soon", "retry-after": "9"}, 9),
         ({"retry-after": "2.5"}, 2.5),
         ({"retry-after": " 7 "}, 7),
-        ({"retry-after": formatdate(NOW + 90, usegmt=True)}, 90),
-        ({"retry-after": formatdate(NOW - 90, usegmt=True)}, None),
+        ({"retry-after": at(90)}, 90),
+        ({"retry-after": at(-90)}, None),
         ({"retry-after": "0"}, None),
         ({"retry-after": "-5"}, None),
         ({"retry-after": "nan"}, None),
@@ -226,15 +229,20 @@ NOW = time.time()
         ({"retry-after": ""}, None),
         ({"retry-after": "Wed, 99 Foo 2026 99:99:99 GMT"}, None),
         ({"retry-after": "Fri, 31 Dec 9999999999 00:00:00 GMT"}, None),
-        ({"x-ratelimit-reset": str(NOW + 90)}, 90),
-        ({"x-ratelimit-reset": str(NOW - 90)}, None),
+        ({"x-ratelimit-reset": at(90)}, 90),
+        ({"x-ratelimit-reset": at(-90)}, None),
         ({"x-ratelimit-reset": "x"}, None),
-        ({"retry-after": "soon", "x-ratelimit-reset": str(NOW + 90)}, 90),
+        ({"retry-after": "soon", "x-ratelimit-reset": at(90)}, 90),
     ],
 )
 def test_what_a_response_asks_to_wait(headers: dict[str, str], seconds: float | None) -> None:
+    for name, value in headers.items():
+        if value.startswith("at "):
+            then = time.time() + float(value[3:])
+            date = formatdate(then, usegmt=True)
+            headers = {**headers, name: date if name == "retry-after" else str(then)}
     found = parse_retry_after(headers)
-    assert found == (seconds if seconds is None else pytest.approx(seconds, abs=60))
+    assert found == (seconds if seconds is None else pytest.approx(seconds, abs=2))
 
 
 async def test_nothing_is_repeated_after_the_first_content(
@@ -551,16 +559,24 @@ async def test_a_connection_left_open_after_the_end_mark_delays_nothing(
 
 
 BODIES: list[tuple[Reply, type[errors.ServiceError], str]] = [
-    (Reply(body=b"<title>Busy</title>", content_type="text/html"), errors.MalformedResponseError, "Busy"),
+    (
+        Reply(body=b"<title>Busy</title>", content_type="text/html"),
+        errors.MalformedResponseError,
+        "Busy",
+    ),
     (Reply(body=b"", framing="length"), errors.MalformedResponseError, "empty body"),
     (Reply(body=b"{", framing="length"), errors.MalformedResponseError, "expected JSON"),
     (json_reply([]), errors.MalformedResponseError, "another shape"),
     (json_reply({}), errors.MalformedResponseError, "no choices"),
     (json_reply({"error": {"message": "boom"}}), errors.ServerReportedError, "boom"),
     (Reply(body=b'{"choices":', end="cut"), errors.ServiceConnectionError, "check base_url"),
-    (Reply(body=b"no gzip at all", headers={"content-encoding": "gzip"}), errors.MalformedResponseError, "decompressed"),
+    (
+        Reply(body=b"no gzip at all", headers={"content-encoding": "gzip"}),
+        errors.MalformedResponseError,
+        "decompressed",
+    ),
     (Reply(raw=b"\0 no http"), errors.ServiceConnectionError, "check base_url"),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("reply", "kind", "message"), BODIES)
@@ -813,6 +829,26 @@ async def test_calls_share_one_connection(call: Caller, server: FaultServer) -> 
     assert len(seen[0]) == 1
 
 
+@pytest.mark.parametrize("pause", [0.01, 0.3])
+async def test_what_goes_on_after_the_end_mark_delays_nothing(
+    call: Caller, server: FaultServer, pause: float
+) -> None:
+    tail = f"data: {said('tts_message', audio='a')}\n\n".encode()
+    server.replies(replace(RUN, body=[*RUN.body, *[tail, pause] * 500]))  # type: ignore[misc]
+    began = time.monotonic()
+    assert text(await call.stream(dify.COMPLETION, {})) == "tea"
+    assert time.monotonic() - began < 1
+
+
+def test_a_transport_of_the_caller_needs_no_connection(server: FaultServer) -> None:
+    body = f"data: {delta('tea', 'stop')}\n\ndata: [DONE]\n\n"
+    head = {"content-type": "text/event-stream"}
+    transport = httpx.MockTransport(lambda _: httpx.Response(200, headers=head, text=body))
+    with httpx.Client(transport=transport) as http:
+        client = Client(Caller(server.url, is_async=False).settings(http_client=http))
+        assert text(list(client.stream(pais.CHAT, "q", MODEL))) == "tea"
+
+
 async def test_an_end_mark_far_before_the_end_of_the_body_keeps_the_connection(
     call: Caller, server: FaultServer
 ) -> None:
@@ -1009,3 +1045,90 @@ async def test_a_service_that_only_streams_is_asked_for_a_stream(
     short = await call.whole(fireworks.CHAT, {**MODEL, "max_tokens": 4096})
     assert (long.text, short.text) == ("tea", "tea")
     assert [r.json().get("stream", False) for r in server.requests] == [True, False]
+
+
+async def test_an_error_hands_over_the_calls_that_had_come(
+    call: Caller, server: FaultServer
+) -> None:
+    def piece(arguments: str) -> str:
+        function = {"name": "brew", "arguments": arguments}
+        calls = [{"index": 0, "id": "c1", "function": function}]
+        return json.dumps({"choices": [{"delta": {"tool_calls": calls}}]})
+
+    server.replies(sse_reply(piece('{"n"'), piece(":1}"), end="cut"))
+    with pytest.raises(errors.IncompleteStreamError) as caught:
+        await call.stream(fireworks.CHAT)
+    assert caught.value.partial is not None
+    (made,) = caught.value.partial.choice.tool_calls
+    assert (made.name, made.arguments) == ("brew", '{"n":1}')
+
+
+def line(content: str, finish_reason: str | None = None) -> str:
+    choice = {"message": {"content": content}, "finish_reason": finish_reason}
+    return json.dumps({"choices": [choice]})
+
+
+def piece(content: str, finish_reason: str | None = None) -> str:
+    choice = {"delta": {"content": content}, "finish_reason": finish_reason}
+    return json.dumps({"choices": [choice]})
+
+
+MODES: list[tuple[str | None, list[str], str]] = [
+    (None, [line("te"), line("tea"), line("teapot", "stop")], "teapot"),
+    (None, [line("te"), line("apot"), line("", "stop")], "teapot"),
+    (None, [line("te"), line("a"), line("tea", "stop")], "tea"),
+    (None, [line("tea"), line("tea", "stop")], "tea"),
+    (None, [line("ha"), line("haha"), line("haha", "stop")], "haha"),
+    (None, [piece("te"), piece("a"), piece("", "stop")], "tea"),
+    ("delta", [line("ha"), line("haha"), line("", "stop")], "hahaha"),
+    ("delta", [line("tea"), line("tea", "stop")], "teatea"),
+    ("cumulative", [line("ha"), line("haha"), line("haha", "stop")], "haha"),
+    ("cumulative", [piece("te"), piece("a", "stop")], "tea"),
+]
+
+
+@pytest.mark.parametrize(("mode", "lines", "expected"), MODES)
+async def test_lines_hold_pieces_or_all_text_so_far(
+    call: Caller, server: FaultServer, mode: str | None, lines: list[str], expected: str
+) -> None:
+    body = [f"{one}\n".encode() for one in lines]
+    server.replies(Reply(content_type="text/plain", body=body))
+    values = {"stream_content": mode}
+    assert text(await call.stream(qaip.COMPLETIONS, values)) == expected
+
+
+async def test_a_custom_event_is_kept(call: Caller, server: FaultServer) -> None:
+    events = [
+        {"type": "CUSTOM", "name": "retrieved", "value": [1]},
+        {"type": "CUSTOM", "name": "retrieved", "value": [2]},
+        {"type": "CUSTOM", "name": "redaction_applied", "value": {"n": 1}},
+        {"type": "CUSTOM", "value": 7},
+        {"type": "CUSTOM", "name": "citations", "value": [{"url": "u", "text": "t"}]},
+        {"type": "UNKNOWN", "value": 7},
+        {"type": "TEXT_MESSAGE_CHUNK", "delta": "tea[1]"},
+        {"type": "RUN_FINISHED", "result": {"conversationId": "c1"}},
+    ]
+    server.replies(sse_reply(*map(json.dumps, events)))
+    increments = await call.stream(qaip.COMPLETIONS, {})
+    final = increments[-1]
+    assert text(increments) == "tea[1]"
+    assert final.metadata["retrieved"] == [1, 2]
+    assert final.metadata["redaction_applied"] == {"n": 1}
+    assert final.metadata["conversation_id"] == "c1"
+    assert [(c.url, c.spans[0].start) for c in final.citations] == [("u", 3)]
+
+
+def test_a_source_tree_that_is_not_installed_has_a_name(
+    server: FaultServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def version(name: str) -> str:
+        raise PackageNotFoundError(name)
+
+    monkeypatch.setattr("qaip_core.client.version", version)
+    _user_agent.cache_clear()
+    server.replies(WHOLE)
+    client = Client(Caller(server.url, is_async=False).settings())
+    client.complete(pais.CHAT, "q", MODEL)
+    client.close()
+    _user_agent.cache_clear()
+    assert server.requests[0].headers["user-agent"] == "qaip-integrations"

@@ -27,7 +27,11 @@ ENVELOPES: list[tuple[Any, str, str | None]] = [
     ({"fault": {"faultstring": "no"}}, "no", None),
     ({"message": "no", "code": "C", "status": 400}, "no", "C"),
     ({"object": "error", "message": "no", "type": "T"}, "no", "T"),
-    ({"message": "no", "errors": {"user": "missing", "n": "too small"}}, "no: missing; too small", None),
+    (
+        {"message": "no", "errors": {"user": "missing", "n": "too small"}},
+        "no: missing; too small",
+        None,
+    ),
     ({"detail": "no"}, "no", None),
     ({"detail": [{"loc": ["body", "n"], "msg": "too small"}]}, "body.n: too small", None),
     ({"detail": [{"msg": "a"}, {"message": "b"}, {}]}, "a; b; invalid", None),
@@ -43,7 +47,7 @@ ENVELOPES: list[tuple[Any, str, str | None]] = [
     (None, "the service gave no readable reason", None),
     (7, "the service gave no readable reason", None),
     ("no", "no", None),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("body", "message", "code"), ENVELOPES, ids=lambda v: json.dumps(v)[:40])

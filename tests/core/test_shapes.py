@@ -42,20 +42,33 @@ def chunk(**fields: Any) -> dict[str, Any]:
 # Bodies that are nearly right: a documented one with one place of another shape.
 NEARLY: list[Any] = [
     {"choices": [{"message": {"content": "a"}, "finish_reason": "stop"}]},
-    {"choices": [{"delta": {"content": "a"}, "finish_reason": "stop"}], "usage": {"total_tokens": 1}},
+    {
+        "choices": [{"delta": {"content": "a"}, "finish_reason": "stop"}],
+        "usage": {"total_tokens": 1},
+    },
     {"choices": [{"delta": {"tool_calls": [{"function": {"name": "f"}}]}}]},
     {"choices": [{"delta": {"content": "a"}}], "search_results": [{"url": "u", "title": "t"}]},
     {"choices": [{"message": {"content": "a"}, "citations": [{"url": "u", "text": "t"}]}]},
-    {"choices": [{"message": {"content": "a"}}], "usage": {"prompt_tokens_details": {"cached_tokens": 1}}},
+    {
+        "choices": [{"message": {"content": "a"}}],
+        "usage": {"prompt_tokens_details": {"cached_tokens": 1}},
+    },
     {"event": "message", "answer": "a", "created_at": 1, "task_id": "t"},
-    {"event": "message_end", "metadata": {"usage": {"total_tokens": 1}, "retriever_resources": [{}]}},
-    {"event": "message", "answer": "a", "metadata": {"retriever_resources": [{"doc_metadata": {"url": "u"}}]}},
+    {
+        "event": "message_end",
+        "metadata": {"usage": {"total_tokens": 1}, "retriever_resources": [{}]},
+    },
+    {
+        "event": "message",
+        "answer": "a",
+        "metadata": {"retriever_resources": [{"doc_metadata": {"url": "u"}}]},
+    },
     {"event": "error", "code": "c", "status": 400, "message": "m"},
     {"type": "CUSTOM", "name": "citations", "value": [{"url": "u"}]},
     {"type": "CUSTOM", "name": "retrieved", "value": [{"url": "u"}]},
     {"type": "RUN_FINISHED", "result": {"conversation_id": "c"}},
     {"type": "TEXT_MESSAGE_CONTENT", "delta": "a"},
-]  # fmt: skip
+]
 
 
 def places(body: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:

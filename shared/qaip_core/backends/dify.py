@@ -200,10 +200,10 @@ class _Decoder:
         self.task_id: str | None = None
         self.stop_on_close: bool = params.get("stop_on_close", True)
         self._fresh = True
-        self._text = False
+        self._pieces: list[str] = []
         self._ids: dict[str, Any] = {}
         self._files: list[dict[str, Any]] = []
-        self._replaced: str | None = None
+        self._replaces = False
         self._end: _Event | None = None
         self._raw = b""
 
@@ -227,13 +227,14 @@ class _Decoder:
         return self._increment(said)
 
     def _increment(self, said: _Event) -> Completion:
-        replaces = said.event == "message_replace"
+        text = said.answer or ""
+        replaces = said.event == "message_replace" and text != "".join(self._pieces)
         if replaces:
-            self._replaced = said.answer
-        elif self._replaced is not None:
-            self._replaced += said.answer or ""
-        self._text = self._text or bool(said.answer)
-        increment = Completion([Choice(said.answer or "")], replaces=replaces)
+            self._replaces, self._pieces = True, []
+        elif said.event == "message_replace":  # harmless answers are closed with the same text
+            text = ""
+        self._pieces.append(text)
+        increment = Completion([Choice(text)], replaces=replaces)
         if self._fresh:
             self._fresh = False
             increment.id = said.message_id or said.id
@@ -250,15 +251,15 @@ class _Decoder:
         closing.raw = _raw(_mapping(self._raw))
         if self._end.files or self._files:
             closing.metadata["files"] = self._end.files or self._files
-        _note_suspicious(closing, "text" if self._text else "")
+        _note_suspicious(closing, "".join(self._pieces))
         return closing
 
     def rest(self) -> Completion:
         """Return what is known besides the text."""
         rest = _closing(self._end.metadata if self._end else None)
         rest.metadata.update(self._ids or (_ids(self._end) if self._end else {}))
-        if self._replaced is not None:
-            rest.metadata["replaced_text"] = self._replaced
+        if self._replaces:
+            rest.metadata["replaced_text"] = "".join(self._pieces)
         return rest
 
 
