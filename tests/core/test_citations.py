@@ -84,3 +84,14 @@ def test_facts_are_what_is_known() -> None:
         "rank": 1,
     }
     assert Citation("a", title="T").facts() == {"source": "T", "title": "T"}
+
+
+def test_a_citation_is_plain_data_on_demand() -> None:
+    citation = Citation("a", title="T", spans=(Span(0, 3),))
+    assert citation.as_dict() == {
+        "source": "T",
+        "title": "T",
+        "id": "a",
+        "text": "",
+        "spans": [[0, 3]],
+    }

@@ -502,7 +502,7 @@ def test_a_wrong_constructor_argument_is_refused(fields: dict[str, Any]) -> None
 
 def test_a_constructor_argument_that_is_mistyped_gets_a_hint() -> None:
     with pytest.raises(errors.InvalidParameterError, match="'api_key'"):
-        ChatPerplexity(api_kee=KEY)
+        ChatPerplexity(api_kee=KEY)  # type: ignore[call-arg]
 
 
 def test_a_wrong_connection_shows_when_the_object_is_made() -> None:
@@ -544,6 +544,11 @@ def test_a_call_s_own_values_win(caplog: pytest.LogCaptureFixture) -> None:
     other = Qaip(api_key=KEY, model="m", temperature=1, max_tokens=5, tag_names=["a"])
     assert other.values({"temperature": 1}) == {"tag_names": ["a"]}
     assert "Qaip has no temperature: not sent" in caplog.text
+
+
+@pytest.mark.parametrize("name", ["stop", "stop_sequences"])
+def test_stop_sequences_have_two_names(name: str) -> None:
+    assert service(**{name: "END"}).stop == ["END"]
 
 
 def test_a_model_has_a_label() -> None:

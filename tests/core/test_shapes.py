@@ -96,7 +96,7 @@ BODIES = nearly_right() | JSON
 each_endpoint = pytest.mark.parametrize(
     "endpoint", ENDPOINTS.values(), ids=["/".join(names) for names in ENDPOINTS]
 )
-many = settings(max_examples=120, suppress_health_check=[HealthCheck.too_slow])
+many = settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 
 
 def on_wire(body: Any) -> bytes:

@@ -87,3 +87,12 @@ def test_the_first_choice_is_that_with_the_lowest_index() -> None:
     completion = Completion([Choice("b", 1), Choice("a", 0)])
     assert (completion.text, Completion([Choice("c", 6)]).text) == ("a", "c")
     assert Completion([]).choice == Choice()
+
+
+def test_counts_have_the_names_that_token_counters_read() -> None:
+    assert Usage(1, 2, 3, counts={"searches": 4}).as_counts() == {
+        "prompt_tokens": 1,
+        "completion_tokens": 2,
+        "total_tokens": 3,
+        "searches": 4,
+    }

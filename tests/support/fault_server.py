@@ -228,7 +228,10 @@ class FaultServer:
 
     def __enter__(self) -> Self:
         # Socket and loop are made here: a failure is raised here, and the port is known at once.
-        self._socket = socket.create_server(("127.0.0.1", 0))
+        # It names TCP, since asyncio turns Nagle's algorithm off for such sockets only.
+        self._socket = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+        self._socket.bind(("127.0.0.1", 0))
+        self._socket.listen()
         self._port = self._socket.getsockname()[1]
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run, name="FaultServer", daemon=True)
