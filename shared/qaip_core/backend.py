@@ -40,7 +40,11 @@ class Params(BaseModel):
     """
 
     model_config = ConfigDict(
-        extra="forbid", hide_input_in_errors=True, populate_by_name=True, protected_namespaces=()
+        extra="forbid",
+        allow_inf_nan=False,
+        hide_input_in_errors=True,
+        populate_by_name=True,
+        protected_namespaces=(),
     )
 
 

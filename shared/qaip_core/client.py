@@ -146,11 +146,11 @@ class _Base:
 
     def _headers(self, headers: Mapping[str, str], key: str | None) -> dict[str, str]:
         backend = self.settings.backend
-        auth = {backend.key_header: backend.key_prefix + key} if key else {}
+        auth = {backend.key_header.lower(): backend.key_prefix + key} if key else {}
         return {
             "user-agent": _user_agent(),
             "content-type": "application/json",
-            **headers,
+            **{name.lower(): value for name, value in headers.items()},
             **auth,
         }
 

@@ -231,8 +231,8 @@ def run(call: Call) -> Steps:
 
 def _early_delay(call: Call, error: ServiceError) -> float | None:
     """Return the delay after an error inside an answer that had no content yet."""
-    early = isinstance(error, StatusError) or error.partial is None or _has_content(error.partial)
-    return None if early else call.policy.delay(error)
+    final = isinstance(error, StatusError) or error.partial is None or _has_content(error.partial)
+    return None if final else call.policy.delay(error)
 
 
 def _has_content(answer: Completion) -> bool:
@@ -303,7 +303,7 @@ def _refusal(ask: Ask, head: Head) -> Generator[Step, Any, StatusError]:
         url=ask.url,
         location=head.headers.get("location"),
     )
-    error.retry_after = parse_retry_after(head.headers)
+    error.retry_after = parse_retry_after(head.headers, head.status)
     _sign(error, ask, head)
     return error
 
@@ -433,18 +433,29 @@ def _kept_headers(endpoint: Endpoint, head: Head) -> dict[str, Any]:
     return facts
 
 
-def parse_retry_after(headers: Mapping[str, str]) -> float | None:
+def _seconds_or_date(value: str) -> float:
+    try:
+        return float(value)
+    except ValueError:
+        return parsedate_to_datetime(value).timestamp() - time.time()
+
+
+_WISHES: Sequence[tuple[str, Callable[[str], float]]] = (
+    ("retry-after-ms", lambda v: float(v) / 1000),
+    ("retry-after", _seconds_or_date),
+    ("x-ratelimit-reset", lambda v: float(v) - time.time()),
+)
+
+
+def parse_retry_after(headers: Mapping[str, str], status: int = 429) -> float | None:
     """Return the seconds that a response asks to wait; None if it does not say.
 
     Parameters:
         headers: with names in lower case; ``retry-after-ms``, ``retry-after`` (seconds or an
             HTTP date) and ``x-ratelimit-reset`` (Unix seconds) are read, in this order.
+        status: the last of them speaks of rate limits, so it counts with 429 only.
     """
-    for name, parse in (
-        ("retry-after-ms", lambda v: float(v) / 1000),
-        ("retry-after", _seconds_or_date),
-        ("x-ratelimit-reset", lambda v: float(v) - time.time()),
-    ):
+    for name, parse in _WISHES if status == 429 else _WISHES[:2]:
         try:
             seconds = parse(headers[name])
         except (KeyError, ValueError, TypeError, OverflowError):
@@ -452,10 +463,3 @@ def parse_retry_after(headers: Mapping[str, str]) -> float | None:
         if seconds > 0:
             return seconds
     return None
-
-
-def _seconds_or_date(value: str) -> float:
-    try:
-        return float(value)
-    except ValueError:
-        return parsedate_to_datetime(value).timestamp() - time.time()

@@ -61,6 +61,7 @@ class Service(Connection):
             super().__init__(**data)
         except ValidationError as error:
             raise invalid(error, owner) from None
+        self._ignored(data)
         self.settings(self.endpoint.backend)  # a wrong key or URL shows here, not at the first call
 
     @property
@@ -81,10 +82,20 @@ class Service(Connection):
         """Return the parameters of one call: those of the object, overlaid by the call's own."""
         own = {n: getattr(self, n) for n in (*self.endpoint.params.model_fields, "stop")}
         merged = {**own, **{k: v for k, v in call.items() if v is not None}}
-        for name in ("model", "temperature", "max_tokens"):
-            if name not in own and merged.pop(name, None) is not None:
-                logger.info("%s has no %s: not sent", self.endpoint.backend.title, name)
+        for name in self._ignored(merged):
+            del merged[name]
         return {k: v for k, v in merged.items() if v is not None}
+
+    def _ignored(self, given: Mapping[str, Any]) -> list[str]:
+        """Return those of the common names that the service has no parameter for, and say so."""
+        names = [
+            name
+            for name in ("model", "temperature", "max_tokens")
+            if name not in self.endpoint.params.model_fields and given.get(name) is not None
+        ]
+        for name in names:
+            logger.info("%s has no %s: not sent", self.endpoint.backend.title, name)
+        return names
 
     @property
     def model_label(self) -> str:

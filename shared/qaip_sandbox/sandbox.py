@@ -220,5 +220,9 @@ class _Server(uvicorn.Server):
             except TimeoutError:
                 continue
         self.force_exit = True
+        for server in self.servers:
+            server.close()
+        for _ in range(3):  # turns that a client accepted just now needs to become a connection
+            await asyncio.sleep(0)
         for connection in list(self.server_state.connections):
             connection.transport.abort()

@@ -26,5 +26,5 @@ ENDPOINTS: Mapping[tuple[str, str], Endpoint] = {
 
 def settings(endpoint: Endpoint, url: str, **fields: Any) -> Settings:
     """Return settings that reach a local server, without retries unless asked for."""
-    fields = {"max_retries": 0, "timeout": 5, "stream_idle_timeout": 5, **fields}
+    fields = {"max_retries": 0, "timeout": 30, "stream_idle_timeout": 30, **fields}
     return Connection(api_key=SecretStr(KEY), base_url=url, **fields).settings(endpoint.backend)

@@ -263,10 +263,12 @@ class ChunkDecoder:
         if data[:6] == b"[DONE]":
             self.ended = True
             return None
+        if event.name == "error":
+            raise stream_error(as_mapping(data), self._shape.rules)
         chunk = parse_event(self._validate, data)
         if chunk is None:
             return None
-        if event.name == "error" or _reports_error(chunk):
+        if _reports_error(chunk):
             raise stream_error(as_mapping(data), self._shape.rules)
         self._note(chunk)
         wire = chunk.get("choices")
@@ -327,8 +329,12 @@ class ChunkDecoder:
 
 
 def as_mapping(data: bytes) -> dict[str, Any]:
-    """Return an event that was read already, as it is for errors and ``raw``."""
-    value = from_json(data.decode("utf-8", "replace"))
+    """Return an event as it is, for errors and ``raw``."""
+    text = data.decode("utf-8", "replace")
+    try:
+        value = from_json(text)
+    except ValueError:
+        value = text
     return value if isinstance(value, dict) else {"error": value}
 
 
@@ -375,6 +381,7 @@ def turn(message: Message, service: str) -> dict[str, Any]:
 
 def without_stream_options(error: Exception, body: dict[str, Any]) -> dict[str, Any] | None:
     """Return the body without ``stream_options`` if that is what a server refused."""
-    if getattr(error, "status", None) in (400, 422) and "stream_options" in str(error):
+    refused = getattr(error, "status", None) in (400, 422) and "stream_options" in str(error)
+    if refused and "stream_options" in body:
         return {k: v for k, v in body.items() if k != "stream_options"}
     return None
