@@ -88,7 +88,7 @@ def test_only_the_client_imports_httpx(name: str) -> None:
 @pytest.mark.parametrize("name", [n for n in of("qaip_core") if ".backends." in n])
 def test_a_backend_imports_no_other_backend(name: str) -> None:
     others = {i for i in imports(name) if i.startswith("qaip_core.backends.")}
-    assert others <= {"qaip_core.backends._openai"}
+    assert others <= {"qaip_core.backends._openai", "qaip_core.backends._prompts"}
     assert not imports(name) & {"qaip_core.client", "qaip_core.flow", "qaip_core.connection"}
 
 

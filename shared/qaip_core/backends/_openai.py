@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from math import isfinite
 from typing import Any
 
@@ -10,7 +11,9 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic_core import CoreConfig, SchemaValidator, from_json
 from typing_extensions import TypedDict  # pydantic wants this one before Python 3.12
 
-from qaip_core.errors import InvalidParameterError, MalformedResponseError
+from qaip_core.backend import Backend, Endpoint, Params
+from qaip_core.backends._prompts import as_text, as_turns
+from qaip_core.errors import MalformedResponseError
 from qaip_core.framing import Event
 from qaip_core.report import Rule, read_report, stream_error
 from qaip_core.types import Choice, Citation, Completion, Message, Prompt, ToolCall, Usage
@@ -22,15 +25,12 @@ __all__ = [
     "StreamOptions",
     "WireChunk",
     "as_mapping",
-    "as_text",
-    "as_turns",
+    "chat",
+    "completions",
     "decode_whole",
     "parse_event",
-    "text_of",
     "to_choice",
     "to_usage",
-    "turn",
-    "without_stream_options",
 ]
 
 
@@ -338,50 +338,53 @@ def as_mapping(data: bytes) -> dict[str, Any]:
     return value if isinstance(value, dict) else {"error": value}
 
 
-def text_of(message: Message, service: str) -> str:
-    """Return the text of a message for a service that takes nothing else.
-
-    Raises:
-        InvalidParameterError: it holds something else.
-    """
-    if isinstance(message.content, str):
-        return message.content
-    kinds = [str(part.get("type")) for part in message.content]
-    other = next((kind for kind in kinds if kind != "text"), None)
-    if other is not None:
-        raise InvalidParameterError(f"{service} takes text only, not {other!r} content")
-    return "".join(str(part.get("text", "")) for part in message.content)
-
-
-def as_turns(prompt: Prompt) -> Sequence[Message]:
-    """Return a prompt as turns; a text is one user turn."""
-    return [Message("user", prompt)] if isinstance(prompt, str) else prompt
-
-
-def as_text(prompt: Prompt, service: str) -> str:
-    """Return a prompt as one text; turns are written one below the other."""
-    if isinstance(prompt, str):
-        return prompt
-    if len(prompt) == 1:
-        return text_of(prompt[0], service)
-    lines = [f"{m.role.capitalize()}: {text_of(m, service)}" for m in prompt]
-    return "\n".join([*lines, "Assistant:"])
-
-
-def turn(message: Message, service: str) -> dict[str, Any]:
-    """Return a turn of a chat whose service takes roles and text only.
-
-    Raises:
-        InvalidParameterError: it holds tool calls, a tool's result, or media.
-    """
-    if message.role == "tool" or message.tool_calls:
-        raise InvalidParameterError(f"{service} takes no tool calls or tool results")
-    return {"role": message.role, "content": text_of(message, service)}
-
-
 def without_stream_options(error: Exception, body: dict[str, Any]) -> dict[str, Any] | None:
     """Return the body without ``stream_options`` if that is what a server refused."""
     refused = getattr(error, "status", None) in (400, 422) and "stream_options" in str(error)
     if refused and "stream_options" in body:
         return {k: v for k, v in body.items() if k != "stream_options"}
     return None
+
+
+def completions(backend: Backend, shape: Shape, params: type[Params], **more: Any) -> Endpoint:
+    """Return the endpoint of a service's text completions; ``more`` are further fields of it."""
+
+    def encode(prompt: Prompt, given: dict[str, Any], stream: bool) -> dict[str, Any]:
+        return {**_streamed(given, stream), "prompt": as_text(prompt, backend.title)}
+
+    return _endpoint(backend, shape, params, path="/completions", encode=encode, chat=False, **more)
+
+
+def chat(
+    backend: Backend,
+    shape: Shape,
+    params: type[Params],
+    as_turn: Callable[[Message], dict[str, Any]],
+    **more: Any,
+) -> Endpoint:
+    """Return the endpoint of a service's chat; ``as_turn`` writes one message."""
+
+    def encode(prompt: Prompt, given: dict[str, Any], stream: bool) -> dict[str, Any]:
+        return {**_streamed(given, stream), "messages": [as_turn(m) for m in as_turns(prompt)]}
+
+    path = "/chat/completions"
+    return _endpoint(backend, shape, params, path=path, encode=encode, thinks=True, **more)
+
+
+def _endpoint(backend: Backend, shape: Shape, params: type[Params], **more: Any) -> Endpoint:
+    return Endpoint(
+        backend=backend,
+        params=params,
+        decode=partial(decode_whole, shape),
+        decoder=partial(ChunkDecoder, shape=shape),
+        required=("model",),
+        repair=without_stream_options,
+        **more,
+    )
+
+
+def _streamed(params: dict[str, Any], stream: bool) -> dict[str, Any]:
+    """Return the parameters with what makes an answer a stream that ends with its usage."""
+    if stream:
+        return {"stream_options": {"include_usage": True}, **params, "stream": True}
+    return {k: v for k, v in params.items() if k != "stream_options"}

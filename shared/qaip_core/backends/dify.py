@@ -12,7 +12,8 @@ from pydantic import BaseModel, Field, ValidationError
 from pydantic_core import from_json
 
 from qaip_core.backend import Backend, Endpoint, Params, Wire
-from qaip_core.backends._openai import as_text, parse_event, to_usage
+from qaip_core.backends._openai import parse_event, to_usage
+from qaip_core.backends._prompts import as_text
 from qaip_core.errors import MalformedResponseError, RateLimitError
 from qaip_core.framing import Event
 from qaip_core.report import Rule, stream_error

@@ -11,20 +11,11 @@ from urllib.parse import urlsplit
 
 from pydantic import BeforeValidator, Field, ValidationError, model_validator
 
-from qaip_core.backend import Backend, Endpoint, Listing, Params, Wire, as_list
-from qaip_core.backends._openai import (
-    ChunkDecoder,
-    Shape,
-    StreamOptions,
-    WireChunk,
-    as_text,
-    as_turns,
-    decode_whole,
-    without_stream_options,
-)
+from qaip_core.backend import Backend, Listing, Params, Wire, as_list
+from qaip_core.backends._openai import Shape, StreamOptions, WireChunk, chat, completions
 from qaip_core.errors import MalformedResponseError
 from qaip_core.report import Rule
-from qaip_core.types import Completion, Message, ModelInfo, Prompt
+from qaip_core.types import Message, ModelInfo
 
 __all__ = [
     "CHAT",
@@ -184,20 +175,6 @@ class _Chunk(WireChunk, total=False):
 _SHAPE = Shape(_Chunk, FIREWORKS.rules, ("perf_metrics", "raw_output"))
 
 
-def _streamed(params: dict[str, Any], stream: bool) -> dict[str, Any]:
-    if not stream:
-        return {k: v for k, v in params.items() if k != "stream_options"}
-    return {"stream_options": {"include_usage": True}, **params, "stream": True}
-
-
-def _encode_text(prompt: Prompt, params: dict[str, Any], stream: bool) -> dict[str, Any]:
-    return {**_streamed(params, stream), "prompt": as_text(prompt, FIREWORKS.title)}
-
-
-def _encode_chat(prompt: Prompt, params: dict[str, Any], stream: bool) -> dict[str, Any]:
-    return {**_streamed(params, stream), "messages": [_turn(m) for m in as_turns(prompt)]}
-
-
 def _turn(message: Message) -> dict[str, Any]:
     content = message.content if isinstance(message.content, str) else list(message.content)
     turn: dict[str, Any] = {"role": message.role, "content": content}
@@ -222,38 +199,8 @@ def _must_stream(params: Mapping[str, Any]) -> bool:
     return isinstance(tokens, int) and tokens > _WHOLE_TOKENS
 
 
-def _decode(body: Any) -> Completion:
-    return decode_whole(_SHAPE, body)
-
-
-def _decoder(params: Mapping[str, Any]) -> ChunkDecoder:
-    return ChunkDecoder(params, _SHAPE)
-
-
-TEXT = Endpoint(
-    backend=FIREWORKS,
-    path="/completions",
-    params=FireworksTextParams,
-    encode=_encode_text,
-    decode=_decode,
-    decoder=_decoder,
-    required=("model",),
-    chat=False,
-    must_stream=_must_stream,
-    repair=without_stream_options,
-)
-CHAT = Endpoint(
-    backend=FIREWORKS,
-    path="/chat/completions",
-    params=FireworksChatParams,
-    encode=_encode_chat,
-    decode=_decode,
-    decoder=_decoder,
-    required=("model",),
-    thinks=True,
-    must_stream=_must_stream,
-    repair=without_stream_options,
-)
+TEXT = completions(FIREWORKS, _SHAPE, FireworksTextParams, must_stream=_must_stream)
+CHAT = chat(FIREWORKS, _SHAPE, FireworksChatParams, _turn, must_stream=_must_stream)
 
 
 class _Model(Wire, extra="allow"):

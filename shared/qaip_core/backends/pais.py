@@ -5,27 +5,17 @@ Vendor page: https://developer.broadcom.com/xapis/vmware-private-ai-services-api
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Annotated, Any
+from functools import partial
+from typing import Annotated
 from urllib.parse import urlsplit
 
 from pydantic import Field
 
-from qaip_core.backend import Backend, Endpoint, Params, Stops
-from qaip_core.backends._openai import (
-    ChunkDecoder,
-    Shape,
-    StreamOptions,
-    WireChunk,
-    as_text,
-    as_turns,
-    decode_whole,
-    turn,
-    without_stream_options,
-)
+from qaip_core.backend import Backend, Params, Stops
+from qaip_core.backends._openai import Shape, StreamOptions, WireChunk, chat, completions
+from qaip_core.backends._prompts import turn
 from qaip_core.errors import ContextOverflowError, ModelNotReadyError
 from qaip_core.report import Rule
-from qaip_core.types import Completion, Prompt
 
 __all__ = ["CHAT", "PAIS", "TEXT", "PaisParams"]
 
@@ -86,50 +76,5 @@ class PaisParams(Params):
     stream_options: StreamOptions | None = None
 
 
-def _stream(params: dict[str, Any], stream: bool) -> dict[str, Any]:
-    body = {k: v for k, v in params.items() if k != "stream_options"}
-    if stream:
-        body["stream"] = True
-        body["stream_options"] = params.get("stream_options", {"include_usage": True})
-    return body
-
-
-def _encode_text(prompt: Prompt, params: dict[str, Any], stream: bool) -> dict[str, Any]:
-    return {**_stream(params, stream), "prompt": as_text(prompt, PAIS.title)}
-
-
-def _encode_chat(prompt: Prompt, params: dict[str, Any], stream: bool) -> dict[str, Any]:
-    messages = [turn(m, PAIS.title) for m in as_turns(prompt)]
-    return {**_stream(params, stream), "messages": messages}
-
-
-def _decode(body: Any) -> Completion:
-    return decode_whole(_SHAPE, body)
-
-
-def _decoder(params: Mapping[str, Any]) -> ChunkDecoder:
-    return ChunkDecoder(params, _SHAPE)
-
-
-TEXT = Endpoint(
-    backend=PAIS,
-    path="/completions",
-    params=PaisParams,
-    encode=_encode_text,
-    decode=_decode,
-    decoder=_decoder,
-    required=("model",),
-    repair=without_stream_options,
-    chat=False,
-)
-CHAT = Endpoint(
-    backend=PAIS,
-    path="/chat/completions",
-    params=PaisParams,
-    encode=_encode_chat,
-    decode=_decode,
-    decoder=_decoder,
-    required=("model",),
-    repair=without_stream_options,
-    thinks=True,
-)
+TEXT = completions(PAIS, _SHAPE, PaisParams)
+CHAT = chat(PAIS, _SHAPE, PaisParams, partial(turn, service=PAIS.title))

@@ -18,10 +18,10 @@ from qaip_core.backends._openai import (
     Shape,
     WireChoice,
     WireChunk,
-    as_turns,
     decode_whole,
     to_choice,
 )
+from qaip_core.backends._prompts import as_turns
 from qaip_core.errors import (
     ContextOverflowError,
     EndpointRetiredError,

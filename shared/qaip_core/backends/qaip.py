@@ -16,7 +16,8 @@ from typing import Annotated, Any, Literal, TypeAlias
 from pydantic import BeforeValidator, Field, ValidationError
 
 from qaip_core.backend import Backend, Endpoint, Params, Wire
-from qaip_core.backends._openai import as_mapping, as_turns, parse_event, turn
+from qaip_core.backends._openai import as_mapping, parse_event
+from qaip_core.backends._prompts import as_turns, turn
 from qaip_core.errors import MalformedResponseError
 from qaip_core.framing import SSE, Event, Framing, Sniffer, Whole
 from qaip_core.report import Rule, stream_error
