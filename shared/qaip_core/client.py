@@ -8,29 +8,26 @@ from __future__ import annotations
 import asyncio
 import time
 import weakref
-from collections.abc import AsyncGenerator, Generator, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Generator, Iterator, Mapping
 from contextlib import aclosing, contextmanager, suppress
-from dataclasses import replace
 from functools import cache
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any, cast
 
 import httpx
 from pydantic import SecretStr
-from pydantic_core import to_json
 
 from qaip_core.backend import Endpoint, Listing, T
+from qaip_core.calls import Caller
 from qaip_core.connection import Settings
 from qaip_core.errors import (
     ConfigurationError,
-    InvalidParameterError,
     MalformedResponseError,
     ServiceConnectionError,
     ServiceError,
     ServiceTimeoutError,
 )
-from qaip_core.flow import Ask, Call, Failure, Head, Pause, Read, Send, Step, fetch, run
-from qaip_core.types import Completion, Prompt
+from qaip_core.flow import Call, Failure, Head, Pause, Read, Send, Step, fetch, run
+from qaip_core.types import Completion, Prompt, add_up
 
 __all__ = ["AsyncClient", "Client"]
 
@@ -64,14 +61,6 @@ _ADVICE: Mapping[type[ServiceError], str] = {
 
 
 @cache
-def _user_agent() -> str:
-    try:
-        return f"qaip-integrations/{version('qaip-integrations')}"
-    except PackageNotFoundError:  # run from a source tree that is not installed
-        return "qaip-integrations"
-
-
-@cache
 def _tls() -> Any:
     """Return the default TLS context; loading the CAs takes 20 ms, once."""
     return httpx.create_ssl_context()
@@ -89,88 +78,6 @@ def _failure(error: Exception, settings: Settings) -> Failure:
     return Failure(ours, None if kind is ConfigurationError else error)
 
 
-class _Base:
-    def __init__(self, settings: Settings) -> None:
-        self.settings = settings
-
-    def call(
-        self, endpoint: Endpoint, prompt: Prompt, values: Mapping[str, Any], *, stream: bool
-    ) -> Call:
-        """Return a checked call; nothing is sent.
-
-        Parameters:
-            endpoint: the operation.
-            prompt: a text, or the turns of a conversation.
-            values: its parameters by their Python names, plus ``stop`` (a string or several,
-                cut on this side where the service has none) and ``extra_body``.
-            stream: whether to ask for a stream.
-
-        Raises:
-            InvalidParameterError: a name is unknown or a value out of range.
-        """
-        if not isinstance(prompt, str) and not prompt:
-            raise InvalidParameterError("a conversation needs at least one message")
-        given = dict(values)
-        extra = given.pop("extra_body", None) or {}
-        stops = () if endpoint.stops else _as_stops(given.pop("stop", None))
-        params = endpoint.check(given)
-        settings = self.settings
-        more = {**settings.extra_body, **extra}
-        stream = stream or endpoint.must_stream({**params, **more})
-        body: dict[str, Any] = endpoint.encode(prompt, params, stream)
-        return Call(
-            **self._common(endpoint.path),
-            endpoint=endpoint,
-            body={**body, **more},
-            policy=settings.policy,
-            accept=endpoint.accept if stream else "application/json",
-            repair=endpoint.repair,
-            stream=stream,
-            stops=stops,
-            params={**params, **more},
-        )
-
-    def _reading(self, listing: Listing[Any]) -> Ask:
-        policy = replace(self.settings.policy, retry_unanswered=True)
-        return Ask(**self._common(listing.path), body=None, policy=policy)
-
-    def _common(self, path: str) -> dict[str, Any]:
-        settings = self.settings
-        return {
-            "backend": settings.backend,
-            "url": settings.base_url + path,
-            "headers": settings.headers,
-            "env": settings.backend.key_env[0],
-            "fresh_key": callable(settings.key),
-        }
-
-    def _headers(self, headers: Mapping[str, str], key: str | None) -> dict[str, str]:
-        backend = self.settings.backend
-        auth = {backend.key_header.lower(): backend.key_prefix + key} if key else {}
-        return {
-            "user-agent": _user_agent(),
-            "content-type": "application/json",
-            **{name.lower(): value for name, value in headers.items()},
-            **auth,
-        }
-
-    def request(self, http: Any, step: Send, key: str | None) -> Any:
-        """Return the httpx request of a step."""
-        return http.build_request(
-            step.method,
-            step.url,
-            headers=self._headers(step.headers, key),
-            content=step.content,
-            timeout=tuple(self.settings.timeouts.values()),  # httpx2 does not take httpx's class
-        )
-
-    def _cancellation(self, call: Call) -> tuple[str, bytes] | None:
-        """Return URL and body of the request that ends a run whose reader has left."""
-        decoder = call.decoder
-        stop = None if decoder is None else call.endpoint.cancel(decoder, call.body or {})
-        return (self.settings.base_url + stop[0], to_json(stop[1])) if stop else None
-
-
 def _allow_idle(request: Any, step: Send) -> None:
     """Once a stream has begun, silence is measured by the idle limit, not by ``timeout``."""
     if step.stream:
@@ -179,17 +86,6 @@ def _allow_idle(request: Any, step: Send) -> None:
 
 def _head(response: Any) -> Head:
     return Head(response.status_code, {k.lower(): v for k, v in response.headers.items()})
-
-
-def _as_stops(stop: Any) -> Sequence[str]:
-    return (stop,) if isinstance(stop, str) else tuple(stop or ())
-
-
-def _sum(increments: Sequence[Completion]) -> Completion:
-    total = increments[0]
-    for increment in increments[1:]:
-        total = total + increment
-    return total
 
 
 class _Transaction:
@@ -205,7 +101,7 @@ class _Transaction:
             error.redact(self._secret.get_secret_value())
 
 
-class Client(_Base):
+class Client(Caller):
     """Talks to one service over a pool of connections.
 
     Parameters:
@@ -223,7 +119,7 @@ class Client(_Base):
         Raises:
             ServiceError: see `qaip_core.errors`.
         """
-        return _sum(list(self._drive(self.call(endpoint, prompt, values, stream=False))))
+        return add_up(list(self._drive(self.call(endpoint, prompt, values, stream=False))))
 
     def stream(
         self, endpoint: Endpoint, prompt: Prompt, values: Mapping[str, Any]
@@ -241,7 +137,7 @@ class Client(_Base):
         Raises:
             ServiceError: see `qaip_core.errors`.
         """
-        steps = fetch(self._reading(listing), listing.decode)
+        steps = fetch(self.reading(listing), listing.decode)
         exchange = _Exchange(self)
         reply: Any = None
         try:
@@ -286,12 +182,12 @@ class Client(_Base):
             exchange.close()
 
     def _cancel(self, call: Call) -> None:
-        request = self._cancellation(call)
+        request = self.cancellation(call)
         if request is None:
             return
         url, content = request
         with suppress(Exception):  # the caller has left: nobody to tell
-            headers = self._headers(call.headers, self.settings.key_now())
+            headers = self.headers(call.headers, self.settings.key_now())
             self.http().post(url, headers=headers, content=content, timeout=_CANCEL_SECONDS)
 
     def http(self) -> Any:
@@ -364,7 +260,7 @@ class _Exchange(_Transaction):
             self._response = self._chunks = None
 
 
-class AsyncClient(_Base):
+class AsyncClient(Caller):
     """Talks to one service over a pool of connections for each event loop.
 
     Parameters:
@@ -387,7 +283,7 @@ class AsyncClient(_Base):
         """
         call = self.call(endpoint, prompt, values, stream=False)
         async with aclosing(self._drive(call)) as increments:
-            return _sum([increment async for increment in increments])
+            return add_up([increment async for increment in increments])
 
     def stream(
         self, endpoint: Endpoint, prompt: Prompt, values: Mapping[str, Any]
@@ -405,7 +301,7 @@ class AsyncClient(_Base):
         Raises:
             ServiceError: see `qaip_core.errors`.
         """
-        steps = fetch(self._reading(listing), listing.decode)
+        steps = fetch(self.reading(listing), listing.decode)
         exchange = _AsyncExchange(self)
         reply: Any = None
         try:
@@ -451,12 +347,12 @@ class AsyncClient(_Base):
             await exchange.close()
 
     async def _cancel(self, call: Call) -> None:
-        request = self._cancellation(call)
+        request = self.cancellation(call)
         if request is None:
             return
         url, content = request
         with suppress(Exception):  # the caller has left: nobody to tell
-            headers = self._headers(call.headers, await self.settings.key_soon())
+            headers = self.headers(call.headers, await self.settings.key_soon())
             http = await self.http()
             await http.post(url, headers=headers, content=content, timeout=_CANCEL_SECONDS)
 

@@ -7,7 +7,7 @@ the increments of a stream add up to the whole.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeAlias
 
@@ -23,6 +23,7 @@ __all__ = [
     "Span",
     "ToolCall",
     "Usage",
+    "add_up",
     "source_id",
 ]
 
@@ -253,6 +254,33 @@ class Completion:
             raw=later.raw or self.raw,
             replaces=self.replaces or later.replaces,
         )
+
+
+def add_up(increments: Iterable[Completion]) -> Completion:
+    """Return the sum of the increments of one stream, at a cost linear in its length."""
+    pieces: dict[int, list[Choice]] = {}
+    total = Completion([])
+    for increment in increments:
+        if increment.replaces:
+            pieces.clear()
+        for choice in increment.choices:
+            pieces.setdefault(choice.index, []).append(choice)
+        if increment.last or not total.id:  # those between bring text only
+            total = total + replace(increment, choices=[])
+    return replace(total, choices=[_joined(choices) for choices in pieces.values()])
+
+
+def _joined(pieces: Sequence[Choice]) -> Choice:
+    """Return one choice of its pieces; few of them hold more than text."""
+    total = Choice(index=pieces[0].index)
+    for piece in pieces:
+        if piece.finish_reason or piece.tool_calls or piece.logprobs is not None:
+            total = total + replace(piece, text="", reasoning="")
+    return replace(
+        total,
+        text="".join([piece.text for piece in pieces]),
+        reasoning="".join([piece.reasoning for piece in pieces]),
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ import pytest
 from qaip_core import AsyncClient, Client, Completion, Connection, Prompt, Settings, errors
 from qaip_core.backend import Endpoint
 from qaip_core.backends import dify, fireworks, pais, perplexity, qaip
-from qaip_core.client import _user_agent
+from qaip_core.calls import _user_agent
 from qaip_core.flow import IncompleteAnswerWarning, parse_retry_after
 from support.fault_server import FaultServer, Reply, html_reply, json_reply, sse_reply
 

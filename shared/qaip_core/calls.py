@@ -1,0 +1,121 @@
+"""From a prompt and its parameters to a checked call. No I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from pydantic_core import to_json
+
+from qaip_core.backend import Endpoint, Listing
+from qaip_core.connection import Settings
+from qaip_core.errors import InvalidParameterError
+from qaip_core.flow import Ask, Call, Send
+from qaip_core.types import Prompt
+
+__all__ = ["Caller"]
+
+
+@cache
+def _user_agent() -> str:
+    try:
+        return f"qaip-integrations/{version('qaip-integrations')}"
+    except PackageNotFoundError:  # run from a source tree that is not installed
+        return "qaip-integrations"
+
+
+class Caller:
+    """Makes the calls of one service; what is left to a client is to send them.
+
+    Parameters:
+        settings: from `Connection.settings`.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+
+    def call(
+        self, endpoint: Endpoint, prompt: Prompt, values: Mapping[str, Any], *, stream: bool
+    ) -> Call:
+        """Return a checked call; nothing is sent.
+
+        Parameters:
+            endpoint: the operation.
+            prompt: a text, or the turns of a conversation.
+            values: its parameters by their Python names, plus ``stop`` (a string or several,
+                cut on this side where the service has none) and ``extra_body``.
+            stream: whether to ask for a stream.
+
+        Raises:
+            InvalidParameterError: a name is unknown or a value out of range.
+        """
+        if not isinstance(prompt, str) and not prompt:
+            raise InvalidParameterError("a conversation needs at least one message")
+        given = dict(values)
+        extra = given.pop("extra_body", None) or {}
+        stops = () if endpoint.stops else _as_stops(given.pop("stop", None))
+        params = endpoint.check(given)
+        settings = self.settings
+        more = {**settings.extra_body, **extra}
+        stream = stream or endpoint.must_stream({**params, **more})
+        body: dict[str, Any] = endpoint.encode(prompt, params, stream)
+        return Call(
+            **self._common(endpoint.path),
+            endpoint=endpoint,
+            body={**body, **more},
+            policy=settings.policy,
+            accept=endpoint.accept if stream else "application/json",
+            repair=endpoint.repair,
+            stream=stream,
+            stops=stops,
+            params={**params, **more},
+        )
+
+    def reading(self, listing: Listing[Any]) -> Ask:
+        """Return the request of a read-only operation; it may be repeated freely."""
+        policy = replace(self.settings.policy, retry_unanswered=True)
+        return Ask(**self._common(listing.path), body=None, policy=policy)
+
+    def _common(self, path: str) -> dict[str, Any]:
+        settings = self.settings
+        return {
+            "backend": settings.backend,
+            "url": settings.base_url + path,
+            "headers": settings.headers,
+            "env": settings.backend.key_env[0],
+            "fresh_key": callable(settings.key),
+        }
+
+    def headers(self, headers: Mapping[str, str], key: str | None) -> dict[str, str]:
+        """Return all headers of a request, names in lower case."""
+        backend = self.settings.backend
+        auth = {backend.key_header.lower(): backend.key_prefix + key} if key else {}
+        return {
+            "user-agent": _user_agent(),
+            "content-type": "application/json",
+            **{name.lower(): value for name, value in headers.items()},
+            **auth,
+        }
+
+    def request(self, http: Any, step: Send, key: str | None) -> Any:
+        """Return the httpx request of a step."""
+        return http.build_request(
+            step.method,
+            step.url,
+            headers=self.headers(step.headers, key),
+            content=step.content,
+            timeout=tuple(self.settings.timeouts.values()),  # httpx2 does not take httpx's class
+        )
+
+    def cancellation(self, call: Call) -> tuple[str, bytes] | None:
+        """Return URL and body of the request that ends a run whose reader has left."""
+        decoder = call.decoder
+        stop = None if decoder is None else call.endpoint.cancel(decoder, call.body or {})
+        return (self.settings.base_url + stop[0], to_json(stop[1])) if stop else None
+
+
+def _as_stops(stop: Any) -> Sequence[str]:
+    return (stop,) if isinstance(stop, str) else tuple(stop or ())
