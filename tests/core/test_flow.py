@@ -1145,7 +1145,7 @@ def test_a_source_tree_that_is_not_installed_has_a_name(
     def version(name: str) -> str:
         raise PackageNotFoundError(name)
 
-    monkeypatch.setattr("qaip_core.client.version", version)
+    monkeypatch.setattr("qaip_core.calls.version", version)
     _user_agent.cache_clear()
     server.replies(WHOLE)
     client = Client(Caller(server.url, is_async=False).settings())
