@@ -265,8 +265,7 @@ def add_up(increments: Iterable[Completion]) -> Completion:
             pieces.clear()
         for choice in increment.choices:
             pieces.setdefault(choice.index, []).append(choice)
-        if increment.last or not total.id:  # those between bring text only
-            total = total + replace(increment, choices=[])
+        total = total + replace(increment, choices=[])
     return replace(total, choices=[_joined(choices) for choices in pieces.values()])
 
 

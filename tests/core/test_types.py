@@ -1,5 +1,8 @@
 """The increments of a stream add up to the whole, in whatever groups they are added."""
 
+import operator
+from dataclasses import replace
+from functools import reduce
 from typing import Any
 
 import pytest
@@ -7,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qaip_core import Choice, Citation, Completion, ToolCall, Usage
+from qaip_core.types import add_up
 
 TEXT = st.text("ab", max_size=3)
 MAYBE = st.none() | TEXT
@@ -14,7 +18,9 @@ LOGPROBS = st.none() | st.dictionaries(
     st.sampled_from(["tokens", "content"]), st.none() | st.lists(st.integers(0, 9), max_size=2)
 )
 CALLS = st.lists(
-    st.builds(ToolCall, name=TEXT, arguments=TEXT, id=MAYBE, index=st.integers(0, 2)), max_size=2
+    st.builds(ToolCall, name=TEXT, arguments=TEXT, id=MAYBE, index=st.integers(0, 2)),
+    max_size=2,
+    unique_by=lambda call: call.index,
 ).map(tuple)
 CHOICES = st.builds(
     Choice,
@@ -43,6 +49,15 @@ COMPLETIONS = st.builds(
 @given(COMPLETIONS, COMPLETIONS, COMPLETIONS)
 def test_grouping_changes_nothing(a: Completion, b: Completion, c: Completion) -> None:
     assert (a + b) + c == a + (b + c)
+
+
+@given(st.lists(COMPLETIONS, min_size=1, max_size=4))
+def test_the_sum_of_many_is_that_of_their_neighbours(increments: list[Completion]) -> None:
+    total = add_up(increments)
+    one_by_one = reduce(operator.add, increments, Completion([]))
+    assert replace(total, choices=sorted(total.choices, key=lambda c: c.index)) == replace(
+        one_by_one, choices=sorted(one_by_one.choices, key=lambda c: c.index)
+    )
 
 
 @given(COMPLETIONS, COMPLETIONS)

@@ -12,7 +12,7 @@ from pydantic import BaseModel, Field, ValidationError
 from pydantic_core import from_json
 
 from qaip_core.backend import Backend, Endpoint, Params, Wire
-from qaip_core.backends._openai import parse_event, to_usage
+from qaip_core.backends._openai import OTHER_SHAPE, parse_event, to_usage
 from qaip_core.backends._prompts import as_text
 from qaip_core.errors import MalformedResponseError, RateLimitError
 from qaip_core.framing import Event
@@ -170,9 +170,7 @@ def _decode(body: Any) -> Completion:
     try:
         whole = _Event.model_validate(body)
     except ValidationError as error:
-        raise MalformedResponseError(
-            "a body of another shape than documented", body=body
-        ) from error
+        raise MalformedResponseError(OTHER_SHAPE, body=body) from error
     if whole.answer is None:
         if isinstance(body, dict) and ("code" in body or body.get("event") == "error"):
             raise stream_error(body, DIFY.rules)

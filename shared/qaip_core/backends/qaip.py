@@ -16,7 +16,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 from pydantic import BeforeValidator, Field, ValidationError
 
 from qaip_core.backend import Backend, Endpoint, Params, Wire
-from qaip_core.backends._openai import as_mapping, parse_event
+from qaip_core.backends._openai import OTHER_SHAPE, as_mapping, parse_event
 from qaip_core.backends._prompts import as_turns, turn
 from qaip_core.errors import MalformedResponseError
 from qaip_core.framing import SSE, Event, Framing, Sniffer, Whole
@@ -188,9 +188,7 @@ def _decode(body: Any) -> Completion:
     try:
         answer = _Answer.model_validate(body)
     except ValidationError as error:
-        raise MalformedResponseError(
-            "a body of another shape than documented", body=body
-        ) from error
+        raise MalformedResponseError(OTHER_SHAPE, body=body) from error
     if _is_error(answer):
         raise stream_error(body, QAIP.rules)
     if not answer.choices:
