@@ -113,7 +113,8 @@ def footnotes(sources: Iterable[tuple[dict[str, Any], str]]) -> None:
     known = list(sources)
     if not known:
         print("  (no sources)")
-    for number, (facts, text) in enumerate(known, start=1):
+    for place, (facts, text) in enumerate(known, start=1):
+        number = facts.get("rank", place)
         page = f", page {facts['page_number']}" if "page_number" in facts else ""
         print(f"  [{number}] {facts.get('title', 'untitled')}{page}  {facts.get('url', '')}")
         print(style(f"      {textwrap.shorten(text, 88, placeholder=' ...')}", "2"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing, closing
+from dataclasses import replace
 from typing import Any
 
 from langchain_core.callbacks import (
@@ -228,6 +229,7 @@ class _ChatChunks:
         self._values = values
         self._facts: dict[str, Any] = {"model_provider": model.provider}
         self._started = False
+        self._replaced = False
 
     def of(self, increment: Completion) -> Sequence[ChatGenerationChunk]:
         """Return the chunks of an increment: none, one, or several."""
@@ -236,6 +238,7 @@ class _ChatChunks:
             return (self._text(choice.text),)
         ready = [] if self._started else [self._first(increment)]
         if increment.replaces:
+            self._replaced = True
             ready.append(self._replacement(choice.text))
             choice.text = ""
         if choice.reasoning:  # never on one chunk with text: LangChain would split the text
@@ -281,6 +284,10 @@ class _ChatChunks:
         return ChatGenerationChunk(message=message, generation_info=info)
 
     def _closing(self, increment: Completion, choice: Choice) -> ChatGenerationChunk:
+        if self._replaced:  # offsets into the text that is valid fit no text that was shown
+            increment = replace(
+                increment, citations=tuple(replace(c, spans=()) for c in increment.citations)
+            )
         more, late = late_facts(increment, choice)
         message = AIMessageChunk(
             content="",

@@ -87,7 +87,24 @@ def _content(message: BaseMessage) -> str | list[Part]:
         parts = [p for p in parts if p.get("type") == "text"]
     if all(p.get("type") == "text" for p in parts):
         return "".join(str(p.get("text", "")) for p in parts)
-    return [_image(p) if p.get("type") == "image" else p for p in parts]
+    return [_part(p) for p in parts]
+
+
+# The parts that services in the chat-completions tradition take; each refuses what it cannot.
+_WIRE_PARTS = frozenset({"text", "image_url", "file_url", "pdf_url", "video_url"})
+
+
+def _part(part: Mapping[str, Any]) -> Part:
+    kind = part.get("type")
+    if kind in _WIRE_PARTS:
+        return part
+    if kind == "image":
+        return _image(part)
+    if kind == "text-plain" and part.get("text"):
+        return {"type": "text", "text": part["text"]}
+    raise InvalidParameterError(
+        f"{kind!r} content cannot be sent: pass text, an image, or a part in the service's form"
+    )
 
 
 def _image(block: Mapping[str, Any]) -> Part:

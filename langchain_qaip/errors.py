@@ -33,6 +33,7 @@ __all__ = [
     "PermissionDeniedError",
     "PreconditionFailedError",
     "RateLimitError",
+    "RequestTimeoutError",
     "ServerError",
     "ServerReportedError",
     "ServiceConnectionError",
@@ -113,6 +114,10 @@ class RateLimitError(core.RateLimitError, theirs.ModelRateLimitError):
 
 class ServerError(core.ServerError, theirs.ModelAPIError):
     """The service failed (5xx)."""
+
+
+class RequestTimeoutError(core.RequestTimeoutError, theirs.ModelTimeoutError):
+    """The service, or a proxy before it, gave up waiting (408, 504, 524)."""
 
 
 class MalformedResponseError(core.MalformedResponseError, theirs.ModelAPIError):

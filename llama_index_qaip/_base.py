@@ -58,6 +58,7 @@ class ServiceLLM(Service, LLM):
     text_endpoint: ClassVar[Endpoint | None] = None
     """Where `complete` goes, if not to ``endpoint``."""
 
+    api_base: str | None = Field(default=None, exclude=True, repr=False)
     context_window: int = Field(default=32_768, gt=0)
     num_output: int | None = Field(default=None, gt=0)
     citation_blocks: bool = True

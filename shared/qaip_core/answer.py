@@ -63,7 +63,6 @@ class Answer:
         self._cites = cites
         self._threads: dict[int, _Thread] = {}
         self._head: Completion | None = None
-        self.started = False
 
     def add(self, increment: Completion) -> Completion:
         """Take an increment and return it as it may be shown."""
@@ -80,13 +79,10 @@ class Answer:
                 thread.shape(choice)
             if choice.text:
                 thread.text.append(choice.text)
-                self.started = True
             if choice.reasoning:
                 thread.reasoning.append(choice.reasoning)
-                self.started = True
             if choice.tool_calls:
                 thread.calls.append(choice.tool_calls)
-                self.started = True
             if choice.finish_reason:
                 thread.finish_reason = choice.finish_reason
         return increment

@@ -53,7 +53,7 @@ def as_list(value: Any) -> Any:
     return [value] if isinstance(value, str) else value or None
 
 
-Stops: TypeAlias = Annotated[list[str] | None, BeforeValidator(as_list)]
+Stops: TypeAlias = Annotated[list[str] | str | None, BeforeValidator(as_list)]
 """Stop sequences; one string is a list of one, an empty list is none."""
 
 
@@ -143,7 +143,7 @@ class Endpoint:
         framing: chooses the framing by the media type of the response.
         accept: the Accept header of a streamed call.
         cites: whether answers come with sources.
-        markers: whether ``[n]`` in the text names the n-th citation.
+        markers: whether the service writes ``[n]`` for its n-th citation.
         thinks: whether a leading ``<think>`` is reasoning.
         chat: whether it takes turns, not one text.
         model: what to call the model where the service names none.

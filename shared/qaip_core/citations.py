@@ -14,7 +14,7 @@ from qaip_core.types import Citation, Span
 
 __all__ = ["resolve_markers"]
 
-_MARKER = re.compile(r"\[(\d{1,4})\]")
+_MARKER = re.compile(r"\[(\d{1,4})\](?!\()")  # "[1](url)" is a link, no marker
 
 
 def resolve_markers(text: str, citations: Sequence[Citation]) -> tuple[Citation, ...]:

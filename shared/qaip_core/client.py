@@ -6,6 +6,7 @@ Both drive the same steps of `qaip_core.flow`; they differ in ``await`` only.
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 import weakref
 from collections.abc import AsyncGenerator, Generator, Iterator, Mapping
@@ -31,8 +32,12 @@ from qaip_core.types import Completion, Prompt, add_up
 
 __all__ = ["AsyncClient", "Client"]
 
-_CANCEL_SECONDS = 2.0
+_CANCEL_SECONDS = 1.0
 _DRAIN_SECONDS = 0.25
+# Never through a proxy: a key may go there in clear text only because it stays on this machine.
+_DIRECT: Mapping[str, Any] = dict.fromkeys(
+    ("all://localhost", "all://*.localhost", "all://127.0.0.1", "all://[::1]")
+)
 _LIMITS = httpx.Limits(max_connections=None, max_keepalive_connections=100, keepalive_expiry=30)
 
 # By class name, since a caller's client may be of httpx or of its fork httpx2:
@@ -110,6 +115,7 @@ class Client(Caller):
 
     def __init__(self, settings: Settings) -> None:
         super().__init__(settings)
+        self._lock = threading.Lock()
         self._own: httpx.Client | None = None
         self._release: Any = None
 
@@ -173,15 +179,18 @@ class Client(Caller):
             return
         except ServiceError as error:
             exchange.redact(error)
+            if isinstance(error, ServiceTimeoutError):
+                self._leave(exchange, call)
             raise
-        except GeneratorExit:
-            exchange.close()
-            self._cancel(call)
+        except BaseException:
+            self._leave(exchange, call)
             raise
         finally:
             exchange.close()
 
-    def _cancel(self, call: Call) -> None:
+    def _leave(self, exchange: _Exchange, call: Call) -> None:
+        """Hang up, and tell a service that would run on, and be billed, without a reader."""
+        exchange.close()
         request = self.cancellation(call)
         if request is None:
             return
@@ -194,10 +203,11 @@ class Client(Caller):
         """Return the caller's httpx client, or our own, made at the first call."""
         if self.settings.http_client is not None:
             return self.settings.http_client
-        if self._own is None:
-            self._own = httpx.Client(verify=_tls(), limits=_LIMITS)
-            self._release = weakref.finalize(self, self._own.close)
-        return self._own
+        with self._lock:  # two threads may make their first call at once
+            if self._own is None:
+                self._own = httpx.Client(verify=_tls(), limits=_LIMITS, mounts=_DIRECT)
+                self._release = weakref.finalize(self, self._own.close)
+            return self._own
 
 
 @contextmanager
@@ -240,6 +250,7 @@ class _Exchange(_Transaction):
         key = self._settings.key_now()
         self._secret = SecretStr(key) if key else None
         request = self._client.request(http, step, key)
+        del key  # a traceback may be printed with the values of its frames
         self._response = http.send(request, stream=True, follow_redirects=False)
         _allow_idle(request, step)
         self._chunks = self._response.iter_bytes()
@@ -272,6 +283,7 @@ class AsyncClient(Caller):
         self._own: weakref.WeakKeyDictionary[Any, tuple[Any, AsyncGenerator[None, None]]] = (
             weakref.WeakKeyDictionary()
         )
+        self._lock = threading.Lock()
 
     async def complete(
         self, endpoint: Endpoint, prompt: Prompt, values: Mapping[str, Any]
@@ -317,7 +329,8 @@ class AsyncClient(Caller):
 
     async def close(self) -> None:
         """Close the connections that were opened in this event loop."""
-        own = self._own.pop(asyncio.get_running_loop(), None)
+        with self._lock:
+            own = self._own.pop(asyncio.get_running_loop(), None)
         if own is not None:
             await own[1].aclose()
 
@@ -338,37 +351,44 @@ class AsyncClient(Caller):
             return
         except ServiceError as error:
             exchange.redact(error)
+            if isinstance(error, ServiceTimeoutError):
+                await self._leave(exchange, call)
             raise
-        except (GeneratorExit, asyncio.CancelledError):
-            await exchange.close()
-            await self._cancel(call)
+        except BaseException:
+            await self._leave(exchange, call)
             raise
         finally:
             await exchange.close()
 
-    async def _cancel(self, call: Call) -> None:
+    async def _leave(self, exchange: _AsyncExchange, call: Call) -> None:
+        """Hang up, and tell a service that would run on, and be billed, without a reader."""
+        await exchange.close()
         request = self.cancellation(call)
         if request is None:
             return
         url, content = request
         with suppress(Exception):  # the caller has left: nobody to tell
-            headers = self.headers(call.headers, await self.settings.key_soon())
-            http = await self.http()
-            await http.post(url, headers=headers, content=content, timeout=_CANCEL_SECONDS)
+            async with asyncio.timeout(_CANCEL_SECONDS):
+                headers = self.headers(call.headers, await self.settings.key_soon())
+                http = await self.http()
+                await http.post(url, headers=headers, content=content)
 
     async def http(self) -> Any:
         """Return the caller's httpx client, or our own for this loop, made at the first call."""
         if self.settings.http_async_client is not None:
             return self.settings.http_async_client
         loop = asyncio.get_running_loop()
-        if loop not in self._own:
-            for ended in [known for known in self._own if known.is_closed()]:
+        with self._lock:  # other threads may have loops of their own
+            known = self._own.get(loop)
+            for ended in [old for old in self._own if old.is_closed()]:
                 del self._own[ended]
-            http = httpx.AsyncClient(verify=_tls(), limits=_LIMITS)
+        if known is None:
+            http = httpx.AsyncClient(verify=_tls(), limits=_LIMITS, mounts=_DIRECT)
             keeper = _close_with_loop(http)
-            self._own[loop] = http, keeper
+            with self._lock:
+                self._own[loop] = known = http, keeper
             await anext(keeper)
-        return self._own[loop][0]
+        return known[0]
 
 
 async def _close_with_loop(http: httpx.AsyncClient) -> AsyncGenerator[None, None]:
@@ -409,6 +429,7 @@ class _AsyncExchange(_Transaction):
         key = await self._settings.key_soon()
         self._secret = SecretStr(key) if key else None
         request = self._client.request(http, step, key)
+        del key  # a traceback may be printed with the values of its frames
         self._response = await http.send(request, stream=True, follow_redirects=False)
         _allow_idle(request, step)
         self._chunks = self._response.aiter_bytes()

@@ -17,11 +17,15 @@ from qaip_core.backend import Backend
 from qaip_core.errors import ConfigurationError, MissingKeyError
 from qaip_core.flow import OnIncomplete, Policy
 
-__all__ = ["ApiKey", "Connection", "Settings", "environment"]
+__all__ = ["TRANSIENT", "ApiKey", "Connection", "Settings", "environment"]
 
-ApiKey: TypeAlias = SecretStr | Callable[[], str] | Callable[[], Awaitable[str]]
+Key: TypeAlias = SecretStr | Callable[[], str] | Callable[[], Awaitable[str]]
+ApiKey: TypeAlias = Key | str
 
 _CONNECT_SECONDS = 10.0
+
+TRANSIENT = ("api_key", "default_headers", "http_client", "http_async_client")
+"""The fields that only live objects hold: never pickled or serialized."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +34,7 @@ class Settings:
 
     backend: Backend
     base_url: str
-    key: ApiKey | None = field(default=None, repr=False)
+    key: Key | None = field(default=None, repr=False)
     timeout: float | dict[str, float | None] | None = None
     policy: Policy = field(default_factory=Policy)
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
@@ -70,6 +74,10 @@ class Settings:
         return _sound_key(await value if inspect.isawaitable(value) else value)
 
 
+def _hidden(value: Any) -> Any:
+    return SecretStr(value) if isinstance(value, str) else value
+
+
 def _phases(value: Any) -> Any:
     """Return an ``httpx.Timeout`` as a mapping, which can be serialized."""
     names = ("connect", "read", "write", "pool")
@@ -106,7 +114,9 @@ class Connection(BaseModel):
 
     model_config = ConfigDict(arbitrary_types_allowed=True, hide_input_in_errors=True)
 
-    api_key: ApiKey | None = Field(default=None, exclude=True, repr=False)
+    api_key: Annotated[ApiKey | None, BeforeValidator(_hidden)] = Field(
+        default=None, exclude=True, repr=False
+    )
     base_url: str | None = None
     timeout: Annotated[_Timeout, BeforeValidator(_phases)] = 600.0
     max_retries: int = Field(default=2, ge=0, le=20)
@@ -118,6 +128,12 @@ class Connection(BaseModel):
     on_incomplete: OnIncomplete = "raise"
     retry_unanswered: bool = False
 
+    def __getstate__(self) -> dict[Any, Any]:
+        """Leave out what may be secret or cannot travel."""
+        state = dict(super().__getstate__())
+        state["__dict__"] = {k: None if k in TRANSIENT else v for k, v in state["__dict__"].items()}
+        return state
+
     def settings(self, backend: Backend) -> Settings:
         """Return the checked settings for a service.
 
@@ -125,7 +141,7 @@ class Connection(BaseModel):
             MissingKeyError: there is no key.
             ConfigurationError: the base URL cannot be used.
         """
-        key = self.api_key
+        key = cast("Key | None", self.api_key)  # a plain string was hidden on its way in
         if key is None and (found := environment(backend.key_env)):
             key = SecretStr(found)
         if key is None and backend.key_required:
@@ -216,6 +232,7 @@ def _is_loopback(host: str) -> bool:
 
 def _sound_key(value: Any) -> str:
     """Return the key; refuse what could not stand in a header, without showing it."""
+    value = value.get_secret_value() if isinstance(value, SecretStr) else value
     if not isinstance(value, str) or not value.strip():
         raise MissingKeyError("api_key is empty or no string")
     if not value.isascii() or not value.isprintable() or " " in value:

@@ -23,6 +23,7 @@
     │   ├── UnprocessableEntityError 422
     │   ├── RateLimitError           429
     │   └── ServerError              5xx
+    │       └── RequestTimeoutError      408, 504, 524: the service or a proxy gave up waiting
     └── AnswerError                  status 200, but no complete answer
         ├── MalformedResponseError   a body of another shape than documented
         ├── IncompleteStreamError    the stream ended before its end mark
@@ -57,6 +58,7 @@ __all__ = [
     "PermissionDeniedError",
     "PreconditionFailedError",
     "RateLimitError",
+    "RequestTimeoutError",
     "ServerError",
     "ServerReportedError",
     "ServiceConnectionError",
@@ -119,6 +121,8 @@ class ServiceError(Exception):
 
     def redact(self, secret: str) -> None:
         """Remove a secret that the service echoed, such as the key it refused."""
+        if len(secret) < _REDACTED_LENGTH:
+            return
         self.message = _without(self.message, secret)
         self.args = (self.message,)
         self.body = _without(self.body, secret)
@@ -128,6 +132,10 @@ class ServiceError(Exception):
     def partial_text(self) -> str:
         """The text that had arrived before the error; empty if none had."""
         return self.partial.text if self.partial else ""
+
+
+_REDACTED_LENGTH = 8
+"""Shorter ones are no real keys, and stand in ordinary words."""
 
 
 def _without(value: Any, secret: str) -> Any:
@@ -228,6 +236,10 @@ class ServerError(StatusError):
     is_retryable = True
 
 
+class RequestTimeoutError(ServerError, TimeoutError):
+    """The service, or a proxy before it, gave up waiting (408, 504, 524)."""
+
+
 class AnswerError(ServiceError):
     """The status was a success, but the answer is not complete."""
 
@@ -251,10 +263,13 @@ BY_STATUS: Mapping[int, type[StatusError]] = {
     402: PaymentRequiredError,
     403: PermissionDeniedError,
     404: NotFoundError,
+    408: RequestTimeoutError,
     409: ConflictError,
     412: PreconditionFailedError,
     422: UnprocessableEntityError,
     429: RateLimitError,
+    504: RequestTimeoutError,
+    524: RequestTimeoutError,
 }
 
 

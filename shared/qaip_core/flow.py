@@ -141,12 +141,14 @@ class Call(Ask):
         params: the checked parameters.
         stops: stop sequences to cut at on this side.
         decoder: that of the stream, once there is one.
+        cause: what broke the connection in the middle of the answer.
     """
 
     endpoint: Endpoint
     params: Mapping[str, Any]
     stops: Sequence[str] = ()
     decoder: Decoder | None = None
+    cause: BaseException | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -351,11 +353,7 @@ def _increments(
     while not decoder.ended:
         chunk = yield READ
         if isinstance(chunk, Failure):
-            if isinstance(chunk.error, ServiceConnectionError) and call.stream:
-                return decoder.finish(cut=True)  # the end rule says whether it matters
-            if isinstance(chunk.error, ServiceTimeoutError) and idle is not None:
-                raise _silence(idle) from chunk.cause
-            raise chunk.error from chunk.cause
+            return _cut(call, decoder, chunk)
         ready: list[Completion] = []
         try:
             for event in framing.feed(chunk) if chunk else framing.close():
@@ -371,16 +369,24 @@ def _increments(
         if ready:
             yield ready
             heard = time.monotonic()
-        else:
-            _check_idle(idle, heard)
+        elif idle is not None and time.monotonic() - heard > idle:
+            return _cut(call, decoder, Failure(_silence(idle), None))
         if not chunk:
             break
     return decoder.finish(cut=False)
 
 
-def _check_idle(idle: float | None, heard: float) -> None:
-    if idle is not None and time.monotonic() - heard > idle:
-        raise _silence(idle)
+def _cut(call: Call, decoder: Decoder, failure: Failure) -> Completion | None:
+    """Return the closing increment after a failure, if the answer is complete in spite of it."""
+    error, idle = failure.error, call.policy.idle_timeout
+    if call.stream and isinstance(error, TransportError):
+        final = decoder.finish(cut=True)
+        if final is not None or isinstance(error, ServiceConnectionError):
+            call.cause = failure.cause
+            return final
+        if idle is not None:
+            error = _silence(idle)
+    raise error from failure.cause
 
 
 def _silence(idle: float) -> ServiceTimeoutError:
@@ -404,7 +410,8 @@ def _parsed(content: bytes) -> Any:
 def _unfinished(call: Call, decoder: Decoder) -> Completion:
     message = "the stream ended before its end mark; the answer is not complete"
     if call.policy.on_incomplete == "raise":
-        raise IncompleteStreamError(f'{message} (on_incomplete="warn" keeps it)')
+        error = IncompleteStreamError(f'{message} (on_incomplete="warn" keeps it)')
+        raise error from call.cause
     if call.policy.on_incomplete == "warn":
         warnings.warn(message, IncompleteAnswerWarning, stacklevel=2)
     rest = decoder.rest()

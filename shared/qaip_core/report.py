@@ -75,6 +75,7 @@ class Rule:
 
 _OVERFLOW = Rule(
     ContextOverflowError,
+    retry=False,
     status=(400, 413, 422, 500),
     text=r"prompt is too long|maximum context length|context length is only|context_length_exceeded"
     r"|exceeds? the (available )?context|context size has been exceeded",
@@ -82,6 +83,7 @@ _OVERFLOW = Rule(
 )
 _OVERFLOW_CODES = Rule(
     ContextOverflowError,
+    retry=False,
     code=("context_length_exceeded", "exceed_context_size_error", "too_many_prompt_tokens"),
     hint=_OVERFLOW.hint,
 )
@@ -98,7 +100,7 @@ def read_report(content: bytes | str | Mapping[str, Any]) -> Report:
     body = content if isinstance(content, Mapping) else _decode(content)
     status = body.get("status") if isinstance(body, Mapping) else None
     message, code = _message(body)
-    return Report(message, code, status if type(status) is int else None, body)
+    return Report(message[:_EXCERPT], code, status if type(status) is int else None, body)
 
 
 def status_error(

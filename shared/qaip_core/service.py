@@ -12,18 +12,15 @@ import logging
 from collections.abc import Mapping
 from typing import Any, ClassVar, Self
 
-from pydantic import PrivateAttr, ValidationError
+from pydantic import Field, PrivateAttr, ValidationError
 
 from qaip_core.backend import Endpoint, Stops, invalid, refuse_unknown
 from qaip_core.client import AsyncClient, Client
-from qaip_core.connection import Connection
+from qaip_core.connection import TRANSIENT, Connection
 
 __all__ = ["Service"]
 
 logger = logging.getLogger("qaip_core")
-
-# Held by live objects only: never copied, pickled or serialized.
-_TRANSIENT = ("api_key", "default_headers", "http_client", "http_async_client")
 
 
 class Service(Connection):
@@ -37,7 +34,8 @@ class Service(Connection):
         model: the model; ignored where the service chooses it.
         temperature: ignored where the service has none.
         max_tokens: ignored where the service has none.
-        stop: sequences at which the answer ends; also taken as ``stop_sequences``.
+        stop: sequences at which the answer ends.
+        stop_sequences: the other name that applications give ``stop``.
     """
 
     endpoint: ClassVar[Endpoint]
@@ -46,12 +44,13 @@ class Service(Connection):
     temperature: float | None = None
     max_tokens: int | None = None
     stop: Stops = None
+    stop_sequences: Stops = Field(default=None, exclude=True, repr=False)
 
     _client: Client | None = PrivateAttr(default=None)
     _async_client: AsyncClient | None = PrivateAttr(default=None)
 
     def __init__(self, **data: Any) -> None:
-        if "stop_sequences" in data:  # the other name that applications give it
+        if "stop_sequences" in data:
             data.setdefault("stop", data.pop("stop_sequences"))
         owner = type(self).__name__
         known = list(type(self).model_fields)
@@ -134,16 +133,13 @@ class Service(Connection):
         copied = self.__copy__()
         fields = vars(copied)
         for name, value in fields.items():
-            if name not in _TRANSIENT:
+            if name not in TRANSIENT:
                 fields[name] = copy.deepcopy(value, memo)
         return copied
 
     def __getstate__(self) -> dict[Any, Any]:
         """Leave out the key and the clients; the key is read from the environment again."""
-        state = dict(super().__getstate__())
-        state["__dict__"] = {
-            k: None if k in _TRANSIENT else v for k, v in state["__dict__"].items()
-        }
+        state = super().__getstate__()
         private = state.get("__pydantic_private__") or {}
         state["__pydantic_private__"] = {
             k: None if k in ("_client", "_async_client") else v for k, v in private.items()

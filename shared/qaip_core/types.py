@@ -127,7 +127,8 @@ class Citation:
             "score": self.score,
             "rank": self.rank,
         }
-        return {k: v for k, v in {**self.metadata, **known}.items() if v is not None}
+        ours = {k: v for k, v in known.items() if v is not None}
+        return {**{k: v for k, v in self.metadata.items() if v is not None}, **ours}
 
     def as_dict(self) -> dict[str, Any]:
         """Return the citation as plain data: facts, id, text, and spans as pairs."""

@@ -144,7 +144,9 @@ CLASSES: list[tuple[int, type[errors.StatusError]]] = [
     (403, errors.PermissionDeniedError),
     (404, errors.NotFoundError),
     (405, errors.BadRequestError),
-    (408, errors.BadRequestError),
+    (408, errors.RequestTimeoutError),
+    (504, errors.RequestTimeoutError),
+    (524, errors.RequestTimeoutError),
     (409, errors.ConflictError),
     (412, errors.PreconditionFailedError),
     (418, errors.BadRequestError),
@@ -161,7 +163,7 @@ def test_a_status_has_a_class(status: int, kind: type[errors.StatusError]) -> No
     assert type(error) is kind
     assert error.status == status
     assert str(error).startswith(f"HTTP {status}: no")
-    assert error.is_retryable == (status in {408, 409, 429, 500})
+    assert error.is_retryable == (status in {408, 409, 429, 500, 504})
 
 
 @pytest.mark.parametrize(

@@ -37,7 +37,7 @@ __all__ = [
 OTHER_SHAPE = "a body of another shape than documented"
 
 
-class StreamOptions(BaseModel):
+class StreamOptions(BaseModel, extra="forbid"):
     """What a stream carries besides the text.
 
     Parameters:
@@ -209,6 +209,8 @@ def to_usage(usage: Mapping[str, Any] | None) -> tuple[Usage | None, dict[str, A
         return None, {}
     counts = {k: v for k, v in usage.items() if type(v) is int}
     rest = {k: v for k, v in usage.items() if v is not None and type(v) is not int}
+    if not counts.keys() & {"prompt_tokens", "completion_tokens", "total_tokens"}:
+        return None, rest
     inputs = counts.pop("prompt_tokens", 0)
     outputs = counts.pop("completion_tokens", 0)
     cached = _count(rest.pop("prompt_tokens_details", None), "cached_tokens")

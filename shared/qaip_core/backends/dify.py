@@ -108,7 +108,7 @@ class _Resource(Wire):
             url=url,
             title=self.document_name or self.title,
             text=self.content,
-            page_number=self.page,
+            page_number=self.page or None,
             score=self.score or None,  # 0.0 means that the service does not know
             rank=self.position or rank,
             metadata={k: v for k, v in more.items() if v is not None},
@@ -295,6 +295,7 @@ COMPLETION = Endpoint(
     decode=_decode,
     decoder=_Decoder,
     cites=True,
+    markers=False,  # the text is the app's model's; a [1] in it may mean anything
     chat=False,
     model="dify",
     must_stream=lambda params: params.get("response_mode") != "blocking",

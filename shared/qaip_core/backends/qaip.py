@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime, time
 from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import BeforeValidator, Field, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
 
 from qaip_core.backend import Backend, Endpoint, Params, Wire
 from qaip_core.backends._openai import OTHER_SHAPE, as_mapping, parse_event
@@ -65,7 +65,14 @@ def _unix(value: Any) -> Any:
     return value
 
 
-_Since: TypeAlias = Annotated[int, Field(ge=1_735_639_200), BeforeValidator(_unix)]
+def _recent(value: int) -> int:
+    if value < _FIRST_DATE:
+        raise ValueError(f"Input should be greater than or equal to {_FIRST_DATE}")
+    return value
+
+
+_FIRST_DATE = 1_735_639_200
+_Since: TypeAlias = Annotated[int | date, AfterValidator(_recent), BeforeValidator(_unix)]
 
 
 class QaipParams(Params):
@@ -266,7 +273,9 @@ class _Decoder:
             return None
         self._lines += 1
         if said.type == "RUN_ERROR" or event.name == "error" or _is_error(said):
-            raise stream_error(as_mapping(data), QAIP.rules)
+            error = stream_error(as_mapping(data), QAIP.rules)
+            error.is_retryable = error.is_retryable and said.type != "RUN_ERROR"
+            raise error
         if said.type is not None:
             self._has_end = True
             handle = self._events.get(said.type)
@@ -347,9 +356,9 @@ class _Decoder:
 
     def finish(self, *, cut: bool) -> Completion | None:
         """Return the closing increment; None if the answer is not complete."""
-        certain = self.ended or self._finish_reason is not None
-        silent = self._lines and not self._has_end and not cut and not self._cut
-        if not certain and not silent:
+        broken = cut or self._cut
+        said = self._finish_reason is not None or (self._lines and not self._has_end)
+        if not self.ended and (broken or not said):
             return None
         closing = self.rest()
         tail = self._utf8.decode(b"", final=True) if self._utf8 else ""
