@@ -103,9 +103,9 @@ class FireworksParams(Params):
     mirostat_lr: float | None = None
     seed: int | None = None
     logit_bias: dict[str, Annotated[float, Field(ge=-100, le=100)]] | None = None
-    stop: Annotated[Annotated[list[str], Field(max_length=4)] | None, BeforeValidator(as_list)] = (
-        None
-    )
+    stop: Annotated[
+        Annotated[list[str], Field(max_length=4)] | str | None, BeforeValidator(as_list)
+    ] = None
     logprobs: bool | Annotated[int, Field(ge=0, le=5)] | None = None
     top_logprobs: Annotated[int, Field(ge=0, le=5)] | None = None
     echo: bool | None = None
