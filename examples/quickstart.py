@@ -24,7 +24,7 @@ from langchain_core.output_parsers import StrOutputParser
 from langchain_core.prompts import ChatPromptTemplate
 from langchain_core.runnables import RunnablePassthrough
 
-from langchain_qaip import PAISLLM, ChatFireworks, ChatPerplexity, ChatQaip, FireworksLLM, documents
+from langchain_qaip import PAISLLM, ChatPerplexity, ChatQaip, FireworksLLM, documents
 from llama_index_qaip import Dify
 from qaip_core import ServiceError
 from qaip_sandbox import Sandbox
@@ -48,7 +48,7 @@ def qaip(question: str) -> None:
     rag = (
         {"documents": ChatQaip().as_retriever(k=3), "question": RunnablePassthrough()}
         | RunnablePassthrough.assign(context=lambda known: as_context(known["documents"]))
-        | RunnablePassthrough.assign(answer=PROMPT | generator() | StrOutputParser())
+        | RunnablePassthrough.assign(answer=PROMPT | ChatQaip() | StrOutputParser())
     )
     for part in rag.stream(question):
         found = part.get("documents", found)
@@ -89,13 +89,6 @@ def as_context(found: list[Document]) -> str:
     return "Answer from these passages:\n" + "\n\n".join(d.page_content for d in found)
 
 
-def generator() -> Any:
-    """Return a model that writes the answer of the RAG chain: any LangChain model will do."""
-    if os.environ.get("FIREWORKS_API_KEY"):
-        return ChatFireworks(model=FIREWORKS_MODEL)
-    return ChatQaip()
-
-
 def show(text: str) -> None:
     """Print a piece of an answer as soon as it is there."""
     sys.stdout.write(text)
@@ -131,21 +124,27 @@ def run(name: str, question: str, model: str | None = None) -> None:
     )
 
 
+def about(sandbox: Sandbox) -> str:
+    """Return a question that the first document answers."""
+    lines = [line for chunk in sandbox.chunks for line in chunk.text.splitlines()]
+    prose = [line for line in lines if line.strip() and not line.startswith("#")]
+    words = (prose or lines or ["this"])[0].split()[:8]
+    return f"What is said about: {' '.join(words)}?"
+
+
 def on_sandbox(folder: Path, question: str) -> None:
     with Sandbox(folder, pace=0.01) as sandbox:
         os.environ.update(sandbox.env)
         if not sandbox.documents:
             raise FileNotFoundError(f"no text or Markdown files in {folder}")
-        first = sandbox.documents[0].title
-        question = question or (
-            OUR_QUESTION if folder == Path("docs") else f"What is said about {first}?"
-        )
-        print(f"Sandbox on {folder}/: {len(sandbox.documents)} documents, no network, no key.")
+        if not question:
+            question = OUR_QUESTION if folder == Path("docs") else about(sandbox)
+        print(f"Sandbox on {folder}/: {len(sandbox.documents)} document(s), no network, no key.")
         print(f"Question: {style(question, '1')}")
         for name in DEMOS:
             run(name, question)
     print("\nYour own documents: make demo DOCS=path/to/folder ASK='your question'")
-    print("A real service:     PERPLEXITY_API_KEY=... make demo BACKEND=perplexity")
+    print("A real service:     FIREWORKS_API_KEY=... make demo BACKEND=fireworks")
 
 
 def main() -> int:
@@ -166,4 +165,5 @@ def main() -> int:
 
 
 if __name__ == "__main__":
+    sys.stdout.reconfigure(errors="replace")  # type: ignore[union-attr]  # it is a text stream
     sys.exit(main())

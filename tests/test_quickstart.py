@@ -47,7 +47,12 @@ def test_services_that_cite_show_numbered_sources(shown: str, service: str) -> N
 def test_other_documents_and_another_question_can_be_given(tmp_path: Path) -> None:
     (tmp_path / "tea.md").write_text("# Tea\n\nThe tin holds forty grams of tea.", "utf-8")
     done = demo(DOCS=str(tmp_path), ASK="How many grams does the tin hold?")
-    assert done.stdout.count("The tin holds forty grams of tea.[1]") == 2
+    assert done.stdout.count("The tin holds forty grams of tea.[1]") == 3
+
+
+def test_other_documents_need_no_question(tmp_path: Path) -> None:
+    (tmp_path / "notes.md").write_text("# Garden\n\n## Roses\n\nPrune roses in March.", "utf-8")
+    assert demo(DOCS=str(tmp_path)).stdout.count("Prune roses in March.[1]") == 3
 
 
 @pytest.mark.parametrize(

@@ -260,6 +260,11 @@ class Sniffer:
         if not self._lines and line[:1] in b"{[":
             return Whole(self._limit)
         whole = line[-1:] in b"\r\n"
+        beginning = line[:15].lower().rstrip()
+        if beginning.startswith(_PAGES):  # no answer, whatever its status says
+            return Whole(self._limit)
+        if not whole and not ended and any(page.startswith(beginning) for page in _PAGES):
+            return None
         if not _may_begin(line):
             return Text()
         self._wants_line = line.startswith((b"{", *_FIELDS))
@@ -270,6 +275,7 @@ class Sniffer:
         return SSE(self._limit) if _is_field(line) else Text()
 
 
+_PAGES = (b"<!doctype html", b"<html")
 _FIELDS = (b"data:", b"event:", b"id:", b"retry:", b":", b"[DONE]")
 
 

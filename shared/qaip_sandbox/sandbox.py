@@ -4,6 +4,7 @@ import asyncio
 import os
 import socket
 import threading
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Literal, Self
@@ -220,9 +221,11 @@ class _Server(uvicorn.Server):
             except TimeoutError:
                 continue
         self.force_exit = True
-        for server in self.servers:
-            server.close()
-        for _ in range(3):  # turns that a client accepted just now needs to become a connection
+        # A client accepted just now needs some turns, and an open server, to become a connection.
+        for listener in [known for server in self.servers for known in server.sockets]:
+            with suppress(NotImplementedError):  # event loops without readers
+                self._loop.remove_reader(listener.fileno())
+        for _ in range(4):
             await asyncio.sleep(0)
         for connection in list(self.server_state.connections):
             connection.transport.abort()

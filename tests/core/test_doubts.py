@@ -184,3 +184,16 @@ def test_one_client_serves_many_loops_at_once(server: FaultServer) -> None:
     finally:
         sys.setswitchinterval(pace)
     assert failures == []
+
+
+@pytest.mark.parametrize("media", ["text/html", "text/plain"])
+@pytest.mark.parametrize("name", ENDPOINTS, ids=" ".join)
+def test_a_page_is_no_answer(server: FaultServer, name: tuple[str, str], media: str) -> None:
+    page = b"\n<!DOCTYPE html>\n<html><head><title>Sign in</title></head></html>"
+    server.replies(Reply(content_type=media, body=[page[:5], page[5:]]))
+    endpoint = ENDPOINTS[name]
+    client = Client(settings(endpoint, server.url))
+    given = dict.fromkeys(endpoint.required, "m")
+    with pytest.raises(errors.MalformedResponseError, match="Sign in"):
+        list(client.stream(endpoint, "q", given))
+    client.close()

@@ -823,3 +823,13 @@ def test_a_class_declares_its_operation(kind: type[BaseCompletion[Any, Any]]) ->
     assert kind.stream_response_class is (
         models.ChatCompletionStreamResponse if chat else models.CompletionStreamResponse
     )
+
+
+@pytest.mark.parametrize("name", ["api_key", "api_base", "base_url"])
+def test_what_belongs_to_the_environment_is_not_sent(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FIREWORKS_API_KEY", "known-key-1")
+    with pytest.raises(errors.InvalidRequestError, match="set FIREWORKS_API_KEY") as caught:
+        Completion.create("m", "q", **{name: "other-secret"})
+    assert "other-secret" not in str(caught.value)

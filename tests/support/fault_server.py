@@ -251,9 +251,11 @@ class FaultServer:
             lambda: _Connection(self), sock=self._socket, backlog=2048
         )
         await self._stop.wait()
-        server.close()
-        for _ in range(3):  # turns that a client accepted just now needs to become a connection
+        # A client accepted just now needs some turns, and an open server, to become a connection.
+        self._loop.remove_reader(self._socket)
+        for _ in range(4):
             await asyncio.sleep(0)
+        server.close()
         remaining = list(self._connections)
         for connection in remaining:
             connection.abort()

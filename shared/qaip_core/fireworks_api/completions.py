@@ -180,6 +180,11 @@ class BaseCompletion(Generic[R, S]):
             raise AssertionError(f"{cls.data_key} must be provided")
         if not isinstance(stream, bool):
             raise InvalidParameterError("stream value is not a valid boolean")
+        for name in ("api_key", "api_base", "base_url"):
+            if name in kwargs:  # it would go into the body, and come back in an error
+                raise InvalidParameterError(
+                    f"{name} is no field of the body: set FIREWORKS_API_KEY or FIREWORKS_API_BASE"
+                )
         data = [_as_sent(item) for item in data] if isinstance(data, list | tuple) else data
         return Call(
             settings=connections.settings(request_timeout),
