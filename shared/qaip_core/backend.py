@@ -146,6 +146,9 @@ class Endpoint:
         markers: whether the service writes ``[n]`` for its n-th citation.
         thinks: whether a leading ``<think>`` is reasoning.
         chat: whether it takes turns, not one text.
+        parts: the kinds of content that a turn may hold besides text.
+        formats: the kinds of ``response_format`` that the service itself enforces.
+        models: the list of the models it serves, where it publishes one.
         model: what to call the model where the service names none.
         must_stream: whether a whole answer has to be asked for as a stream.
         repair: another body to try once after an error; None to give up.
@@ -165,6 +168,9 @@ class Endpoint:
     markers: bool = True
     thinks: bool = False
     chat: bool = True
+    parts: frozenset[str] = frozenset()
+    formats: frozenset[str] = frozenset()
+    models: Listing[Any] | None = None
     model: str | None = None
     must_stream: Callable[[Mapping[str, Any]], bool] = field(default=lambda _: False)
     repair: Callable[[Exception, dict[str, Any]], dict[str, Any] | None] = field(
@@ -177,7 +183,11 @@ class Endpoint:
     @property
     def stops(self) -> bool:
         """Whether the service itself takes stop sequences."""
-        return "stop" in self.params.model_fields
+        return self.takes("stop")
+
+    def takes(self, name: str) -> bool:
+        """Tell whether the service has a parameter of that name."""
+        return name in self.params.model_fields
 
     def check(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """Return the parameters under their wire names.

@@ -48,12 +48,45 @@ def test_a_service_of_plain_turns_gets_roles_and_texts(endpoint: Endpoint) -> No
 
 
 def test_perplexity_gets_systems_first_and_turns_that_alternate() -> None:
-    prompt = [USER, PICTURE, SYSTEM, ANSWER, SYSTEM]
+    prompt = [USER, PICTURE, SYSTEM, ANSWER, SYSTEM, USER]
     assert body(perplexity.CHAT, prompt)["messages"] == [
         {"role": "system", "content": "Be brief.\n\nBe brief."},
         {"role": "user", "content": [{"type": "text", "text": "Tea?"}, *PICTURE.content]},
         {"role": "assistant", "content": "Yes."},
+        {"role": "user", "content": "Tea?"},
     ]
+
+
+@pytest.mark.parametrize("prompt", [[ANSWER, USER], [USER, ANSWER], [SYSTEM]])
+def test_perplexity_talks_begin_and_end_with_the_user(prompt: list[Message]) -> None:
+    with pytest.raises(errors.InvalidParameterError, match="begin .* and end with the user"):
+        body(perplexity.CHAT, prompt)
+
+
+def test_perplexity_does_not_get_back_what_its_model_thought() -> None:
+    thought = Message("assistant", "<think>\nFour?\n</think>\n\nYes.")
+    messages = body(perplexity.CHAT, [USER, thought, USER])["messages"]
+    assert messages[1] == {"role": "assistant", "content": "Yes."}
+
+
+def test_dify_writes_a_conversation_by_its_templates() -> None:
+    templates = {"turn_template": "<{role}> {text}", "prompt_template": "{earlier}\n--\n{question}"}
+    talk = dify.COMPLETION.encode([USER, ANSWER, USER], templates, False)
+    assert talk["inputs"]["query"] == "<User> Tea?\n<Assistant> Yes.\n--\nTea?"
+    assert dify.COMPLETION.encode([USER], templates, False)["inputs"]["query"] == "Tea?"
+
+
+@pytest.mark.parametrize("template", ["no name", "{other}", "{text.__class__}", "{", "{}"])
+def test_a_template_that_cannot_be_filled_is_refused(template: str) -> None:
+    with pytest.raises(errors.InvalidParameterError, match="turn_template"):
+        dify.COMPLETION.check({"turn_template": template})
+
+
+@pytest.mark.parametrize("name", ["", "two words", "x" * 65])
+def test_fireworks_functions_need_a_sound_name(name: str) -> None:
+    tool = {"type": "function", "function": {"name": name}}
+    with pytest.raises(errors.InvalidParameterError, match="no function name"):
+        fireworks.CHAT.check({"model": "m", "tools": [tool]})
 
 
 def test_fireworks_gets_everything() -> None:

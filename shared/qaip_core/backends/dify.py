@@ -6,9 +6,10 @@ Vendor page: https://docs.dify.ai/api-reference/completion/create-completion-mes
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from string import Formatter
+from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, Field, ValidationError
 from pydantic_core import from_json
 
 from qaip_core.backend import Backend, Endpoint, Params, Wire
@@ -58,12 +59,35 @@ class DifyFile(BaseModel, extra="forbid"):
     upload_file_id: str | None = None
 
 
+def _template(*names: str) -> AfterValidator:
+    """Return a check that a format string holds nothing but some of these names."""
+
+    def check(template: str) -> str:
+        used = {name for _, name, _, _ in Formatter().parse(template) if name is not None}
+        if not used or not used <= set(names):
+            raise ValueError(f"a template holds {' or '.join(f'{{{name}}}' for name in names)}")
+        return template
+
+    return AfterValidator(check)
+
+
+_TEMPLATES = ("turn_template", "prompt_template")
+_TurnTemplate: TypeAlias = Annotated[str, _template("text", "role")]
+_PromptTemplate: TypeAlias = Annotated[str, _template("history", "earlier", "question")]
+
+
 class DifyParams(Params):
     """Parameters of a completion app; model and sampling are set in the app itself.
 
     Parameters:
         inputs: the app's variables, besides the one that takes the prompt.
         input_key: the variable that takes the prompt; "query" where it is not given.
+        turn_template: how one turn of a conversation is written, with ``{role}`` ("User",
+            "Assistant", "System") and ``{text}``; "{role}: {text}" where it is not given.
+        prompt_template: how a conversation of several turns is written, with ``{history}``
+            (all turns, one below the other), ``{earlier}`` (all but the last) and
+            ``{question}`` (the text of the last); where it is not given, the history, and
+            "Assistant:" below it. A single message is sent as it is.
         user: your name for the end user, 1 to 255 characters; "default-user" where it is
             not given, since the service demands one.
         files: files for apps that take them.
@@ -74,6 +98,8 @@ class DifyParams(Params):
 
     inputs: dict[str, Any] | None = None
     input_key: Annotated[str, Field(min_length=1)] | None = None
+    turn_template: _TurnTemplate | None = None
+    prompt_template: _PromptTemplate | None = None
     user: Annotated[str, Field(min_length=1, max_length=255)] | None = None
     files: list[DifyFile] | None = None
     response_mode: Literal["streaming", "blocking"] | None = None
@@ -271,7 +297,8 @@ def _mapping(data: bytes) -> dict[str, Any]:
 
 
 def _encode(prompt: Prompt, params: dict[str, Any], stream: bool) -> dict[str, Any]:
-    query = as_text(prompt, DIFY.title)
+    templates = {name: params[name] for name in _TEMPLATES if name in params}
+    query = as_text(prompt, DIFY.title, **templates)
     body = {
         "inputs": {**params.get("inputs", {}), params.get("input_key", "query"): query},
         "response_mode": "streaming" if stream else "blocking",

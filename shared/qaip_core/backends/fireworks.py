@@ -5,14 +5,16 @@ Vendor page: https://docs.fireworks.ai/api-reference/introduction
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import BeforeValidator, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
 
 from qaip_core.backend import Backend, Listing, Params, Wire, as_list
 from qaip_core.backends._openai import Shape, StreamOptions, WireChunk, chat, completions
+from qaip_core.backends._prompts import parts_of
 from qaip_core.errors import MalformedResponseError
 from qaip_core.report import Rule
 from qaip_core.types import Message, ModelInfo
@@ -149,19 +151,31 @@ class FireworksTextParams(FireworksParams):
     images: list[str] | list[list[str]] | None = None
 
 
+def _functions(tools: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    for tool in tools:
+        function = tool.get("function")
+        name = function.get("name") if isinstance(function, dict) else None
+        if tool.get("type") != "function" or not isinstance(name, str):
+            raise ValueError('a tool is {"type": "function", "function": {"name": ..., ...}}')
+        if not re.fullmatch(r"[A-Za-z0-9_-]{1,64}", name):
+            raise ValueError(f"{name!r} is no function name: 1 to 64 of A-Z, a-z, 0-9, _ and -")
+    return tools
+
+
 class FireworksChatParams(FireworksParams):
     """Parameters of chat completions.
 
     Parameters:
-        tools: functions that the model may ask for.
-        tool_choice: "auto", "none", "required", or one function.
+        tools: functions that the model may ask for; their names are at most 64 of
+            ``A-Za-z0-9_-``.
+        tool_choice: "auto", "none", "required" (or "any"), or one function.
         parallel_tool_calls: whether it may ask for several at once.
         prompt_truncate_len: tokens that the history is cut to.
         safe_tokenization: see the vendor page.
     """
 
-    tools: list[dict[str, Any]] | None = None
-    tool_choice: str | dict[str, Any] | None = None
+    tools: Annotated[list[dict[str, Any]], AfterValidator(_functions)] | None = None
+    tool_choice: Literal["auto", "none", "required", "any"] | dict[str, Any] | None = None
     parallel_tool_calls: bool | None = None
     prompt_truncate_len: Annotated[int, Field(ge=1)] | None = None
     safe_tokenization: bool | None = None
@@ -175,8 +189,11 @@ class _Chunk(WireChunk, total=False):
 _SHAPE = Shape(_Chunk, FIREWORKS.rules, ("perf_metrics", "raw_output"))
 
 
+_PARTS = frozenset({"image_url", "video_url"})
+
+
 def _turn(message: Message) -> dict[str, Any]:
-    content = message.content if isinstance(message.content, str) else list(message.content)
+    content = parts_of(message, FIREWORKS.title, _PARTS)
     turn: dict[str, Any] = {"role": message.role, "content": content}
     if message.reasoning:
         turn["reasoning_content"] = message.reasoning
@@ -197,10 +214,6 @@ def _turn(message: Message) -> dict[str, Any]:
 def _must_stream(params: Mapping[str, Any]) -> bool:
     tokens = params.get("max_tokens") or params.get("max_completion_tokens") or 0
     return isinstance(tokens, int) and tokens > _WHOLE_TOKENS
-
-
-TEXT = completions(FIREWORKS, _SHAPE, FireworksTextParams, must_stream=_must_stream)
-CHAT = chat(FIREWORKS, _SHAPE, FireworksChatParams, _turn, must_stream=_must_stream)
 
 
 class _Model(Wire, extra="allow"):
@@ -226,3 +239,15 @@ def _models(body: Any) -> list[ModelInfo]:
 
 
 MODELS = Listing(backend=FIREWORKS, path="/models", decode=_models)
+
+TEXT = completions(FIREWORKS, _SHAPE, FireworksTextParams, must_stream=_must_stream)
+CHAT = chat(
+    FIREWORKS,
+    _SHAPE,
+    FireworksChatParams,
+    _turn,
+    must_stream=_must_stream,
+    parts=_PARTS,
+    formats=frozenset({"json_object", "json_schema", "grammar"}),
+    models=MODELS,
+)

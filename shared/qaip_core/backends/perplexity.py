@@ -7,10 +7,11 @@ The vendor ended this call on 2026-09-27; gateways may still serve it.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import date
 from itertools import groupby
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
 
 from qaip_core.backend import Backend, Endpoint, Params, Wire
 from qaip_core.backends._openai import (
@@ -21,13 +22,14 @@ from qaip_core.backends._openai import (
     decode_whole,
     to_choice,
 )
-from qaip_core.backends._prompts import as_turns
+from qaip_core.backends._prompts import as_turns, parts_of
 from qaip_core.errors import (
     ContextOverflowError,
     EndpointRetiredError,
     InvalidParameterError,
     MalformedResponseError,
 )
+from qaip_core.reasoning import ThinkSplitter
 from qaip_core.report import Rule
 from qaip_core.types import Choice, Citation, Message, Part, Prompt, source_id
 
@@ -66,6 +68,24 @@ PERPLEXITY = Backend(
 )
 
 
+def _us_date(value: Any) -> Any:
+    """Return a date as the service writes it."""
+    return value.strftime("%m/%d/%Y") if isinstance(value, date) else value
+
+
+def _format(value: dict[str, Any]) -> dict[str, Any]:
+    if value.get("type") not in _FORMATS | {"text"}:
+        raise ValueError('its type is "json_schema" (with a schema) or "regex"')
+    return value
+
+
+_FORMATS = frozenset({"json_schema", "regex"})
+_PARTS = frozenset({"image_url", "file_url", "pdf_url", "video_url"})
+_Date: TypeAlias = Annotated[
+    str, BeforeValidator(_us_date), Field(pattern=r"^\d{1,2}/\d{1,2}/\d{4}$")
+]
+
+
 class PerplexityParams(Params):
     """Parameters of Perplexity's chat completions.
 
@@ -82,6 +102,20 @@ class PerplexityParams(Params):
         search_recency_filter: how old a source may be.
         return_images: whether the answer brings images; closed beta.
         return_related_questions: whether it brings further questions; closed beta.
+        response_format: {"type": "json_schema", "json_schema": {"schema": ...}}, or a regex.
+        reasoning_effort: how long a reasoning model thinks.
+        search_mode: which index is searched.
+        search_after_date_filter, search_before_date_filter: when a source was published,
+            MM/DD/YYYY.
+        last_updated_after_filter, last_updated_before_filter: when it last changed, MM/DD/YYYY.
+        search_language_filter: languages of the sources, ISO 639-1.
+        language_preference: language of the answer.
+        disable_search: whether to answer without searching.
+        enable_search_classifier: whether the service decides if it searches.
+        web_search_options: {"search_context_size": "low" | "medium" | "high", ...}.
+        image_domain_filter, image_format_filter: which images are returned.
+
+    Those from ``response_format`` on came after the first version of the API.
     """
 
     model: str | None = None
@@ -95,6 +129,20 @@ class PerplexityParams(Params):
     search_recency_filter: Literal["hour", "day", "week", "month", "year"] | None = None
     return_images: bool | None = None
     return_related_questions: bool | None = None
+    response_format: Annotated[dict[str, Any], AfterValidator(_format)] | None = None
+    reasoning_effort: Literal["minimal", "low", "medium", "high"] | None = None
+    search_mode: Literal["web", "academic", "sec"] | None = None
+    search_after_date_filter: _Date | None = None
+    search_before_date_filter: _Date | None = None
+    last_updated_after_filter: _Date | None = None
+    last_updated_before_filter: _Date | None = None
+    search_language_filter: list[str] | None = None
+    language_preference: str | None = None
+    disable_search: bool | None = None
+    enable_search_classifier: bool | None = None
+    web_search_options: dict[str, Any] | None = None
+    image_domain_filter: list[str] | None = None
+    image_format_filter: list[str] | None = None
 
     @model_validator(mode="after")
     def _one_penalty(self) -> PerplexityParams:
@@ -185,12 +233,32 @@ def _encode(prompt: Prompt, params: dict[str, Any], stream: bool) -> dict[str, A
 
 
 def _turns(messages: Sequence[Message]) -> list[dict[str, Any]]:
-    """Bring turns into the order that the service demands: systems first, then alternating."""
+    """Bring turns into the order that the service demands: systems first, then alternating.
+
+    Raises:
+        InvalidParameterError: the conversation does not begin and end with the user.
+    """
     ordered = sorted(messages, key=lambda m: m.role != "system")
-    return [
-        {"role": role, "content": _joined([m.content for m in run])}
+    turns = [
+        {"role": role, "content": _joined([_said(m) for m in run])}
         for role, run in groupby(ordered, key=_role)
     ]
+    spoken = [turn["role"] for turn in turns if turn["role"] != "system"]
+    if not spoken or "assistant" in (spoken[0], spoken[-1]):
+        raise InvalidParameterError(
+            "Perplexity takes conversations that begin (after system messages) and end with "
+            "the user: drop assistant messages at either end, and ask something"
+        )
+    return turns
+
+
+def _said(message: Message) -> str | Sequence[Part]:
+    """Return the content of a turn; what the assistant only thought is not sent back."""
+    content = parts_of(message, PERPLEXITY.title, _PARTS)
+    if message.role != "assistant" or not isinstance(content, str):
+        return content
+    splitter = ThinkSplitter()
+    return splitter.feed(content)[1] + splitter.close()[1]
 
 
 def _role(message: Message) -> str:
@@ -218,4 +286,6 @@ CHAT = Endpoint(
     required=("model",),
     cites=True,
     thinks=True,
+    parts=_PARTS,
+    formats=_FORMATS,
 )
