@@ -12,6 +12,7 @@ except ModuleNotFoundError as error:  # pragma: no cover -- needs an environment
     ) from error
 
 from langchain_qaip._messages import documents
+from langchain_qaip._providers import register_providers
 from langchain_qaip._translator import register as _register
 from langchain_qaip.chat_models import (
     ChatDify,
@@ -36,6 +37,7 @@ __all__ = [
     "PerplexityLLM",
     "QaipLLM",
     "documents",
+    "register_providers",
 ]
 
 _register()

@@ -16,11 +16,12 @@ from langchain_core.messages import (
     ToolMessage,
 )
 from langchain_core.messages.ai import InputTokenDetails, OutputTokenDetails, UsageMetadata
-from langchain_core.messages.tool import tool_call, tool_call_chunk
+from langchain_core.messages.tool import invalid_tool_call, tool_call, tool_call_chunk
 
+from langchain_qaip._content import reasoning_of, to_content
 from qaip_core import Choice, Citation, Completion, Message, ToolCall, Usage
 from qaip_core.errors import InvalidParameterError
-from qaip_core.types import Part, Role
+from qaip_core.types import Role
 
 __all__ = [
     "documents",
@@ -61,10 +62,10 @@ def to_turns(messages: Sequence[BaseMessage]) -> list[Message]:
 def _turn(message: BaseMessage) -> Message:
     return Message(
         _role(message),
-        _content(message),
+        to_content(message),
         tool_calls=_tool_calls(message) if isinstance(message, AIMessage) else (),
         tool_call_id=message.tool_call_id if isinstance(message, ToolMessage) else None,
-        reasoning=message.additional_kwargs.get("reasoning_content"),
+        reasoning=reasoning_of(message),
     )
 
 
@@ -78,69 +79,16 @@ def _role(message: BaseMessage) -> Role:
     return named
 
 
-def _content(message: BaseMessage) -> str | list[Part]:
-    content = message.content
-    if isinstance(content, str):
-        return content
-    parts: list[Part] = [{"type": "text", "text": p} if isinstance(p, str) else p for p in content]
-    if isinstance(message, AIMessage):  # no service wants back what an answer holds beside text
-        parts = [p for p in parts if p.get("type") == "text"]
-    if all(p.get("type") == "text" for p in parts):
-        return "".join(str(p.get("text", "")) for p in parts)
-    return [_part(p) for p in parts]
-
-
-# The parts that services in the chat-completions tradition take; each refuses what it cannot.
-_WIRE_PARTS = frozenset({"text", "image_url", "file_url", "pdf_url", "video_url"})
-
-
-def _part(part: Mapping[str, Any]) -> Part:
-    kind = part.get("type")
-    if kind in _WIRE_PARTS:
-        return part
-    if kind == "image":
-        return _image(part)
-    if kind == "text-plain" and part.get("text"):
-        return {"type": "text", "text": part["text"]}
-    raise InvalidParameterError(
-        f"{kind!r} content cannot be sent: pass text, an image, or a part in the service's form"
-    )
-
-
-def _image(block: Mapping[str, Any]) -> Part:
-    """Return LangChain's image block in the chat-completions form."""
-    url = block.get("url")
-    if not url and block.get("base64") and block.get("mime_type"):
-        url = f"data:{block['mime_type']};base64,{block['base64']}"
-    if not url:
-        raise InvalidParameterError("an image needs a url, or base64 and mime_type")
-    return {"type": "image_url", "image_url": {"url": url}}
-
-
 def _tool_calls(message: AIMessage) -> tuple[ToolCall, ...]:
-    return tuple(
-        ToolCall(call["name"], json.dumps(call["args"]), call["id"], index)
-        for index, call in enumerate(message.tool_calls)
-    )
+    """Return the calls of a turn; also those that were no JSON, since a result answers each."""
+    calls = [(c["name"], json.dumps(c["args"]), c["id"]) for c in message.tool_calls]
+    calls += [(c["name"] or "", c["args"] or "", c["id"]) for c in message.invalid_tool_calls]
+    return tuple(ToolCall(*call, index) for index, call in enumerate(calls))
 
 
 def to_message(answer: Completion, choice: Choice, provider: str, model: str) -> AIMessage:
     """Return one choice of a whole answer as a message."""
-    calls: list[Any] = []
-    broken: list[Any] = []
-    for call in choice.tool_calls:
-        try:
-            calls.append(tool_call(name=call.name, args=json.loads(call.arguments), id=call.id))
-        except ValueError as error:
-            broken.append(
-                {
-                    "type": "invalid_tool_call",
-                    "name": call.name,
-                    "args": call.arguments,
-                    "id": call.id,
-                    "error": str(error),
-                }
-            )
+    read = [_read(call) for call in choice.tool_calls]
     more, facts = late_facts(answer, choice)
     if choice.reasoning:
         more["reasoning_content"] = choice.reasoning
@@ -150,9 +98,20 @@ def to_message(answer: Completion, choice: Choice, provider: str, model: str) ->
         additional_kwargs=more,
         response_metadata={"model_provider": provider, "model_name": model, **facts},
         usage_metadata=to_usage(answer.usage),
-        tool_calls=calls,
-        invalid_tool_calls=broken,
+        tool_calls=[call for call in read if call["type"] == "tool_call"],
+        invalid_tool_calls=[call for call in read if call["type"] == "invalid_tool_call"],
     )
+
+
+def _read(call: ToolCall) -> Any:
+    """Return a tool call; an invalid one if its arguments are no JSON object."""
+    try:
+        arguments = json.loads(call.arguments or "{}")
+        if not isinstance(arguments, dict):
+            raise ValueError("the arguments are no JSON object")
+        return tool_call(name=call.name, args=arguments, id=call.id)
+    except ValueError as error:
+        return invalid_tool_call(name=call.name, args=call.arguments, id=call.id, error=str(error))
 
 
 def late_facts(answer: Completion, choice: Choice) -> tuple[dict[str, Any], dict[str, Any]]:

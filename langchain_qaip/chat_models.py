@@ -6,16 +6,22 @@ All of them take, beside their own parameters, those of `qaip_core.connection.Co
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
-from langchain_qaip._base import ChatModel
+from langchain_core.language_models import ModelProfile
+
+from langchain_qaip._chat import ChatModel
+from langchain_qaip._profiles import listed_facts
+from langchain_qaip.errors import as_langchain
 from langchain_qaip.retrievers import CitationRetriever
+from qaip_core import ModelInfo
 from qaip_core.backends import dify, fireworks, pais, perplexity, qaip
 from qaip_core.backends.dify import DifyParams
 from qaip_core.backends.fireworks import FireworksChatParams
 from qaip_core.backends.pais import PaisParams
 from qaip_core.backends.perplexity import PerplexityParams
 from qaip_core.backends.qaip import QaipParams
+from qaip_core.errors import NotFoundError
 
 __all__ = ["ChatDify", "ChatFireworks", "ChatPAIS", "ChatPerplexity", "ChatQaip"]
 
@@ -70,6 +76,30 @@ class ChatFireworks(FireworksChatParams, ChatModel):
     """
 
     endpoint = fireworks.CHAT
+
+    def load_profile(self) -> ModelProfile:
+        """Ask the service what the model can do (context size, tools, images), and keep it.
+
+        Returns:
+            `profile`, to which the service's list of models (GET /models) adds its facts.
+
+        Raises:
+            NotFoundError: the list does not hold the model.
+        """
+        with as_langchain():
+            return self._profiled(self.client.fetch(fireworks.MODELS))
+
+    async def aload_profile(self) -> ModelProfile:
+        """Do what `load_profile` does, without blocking."""
+        with as_langchain():
+            return self._profiled(await self.async_client.fetch(fireworks.MODELS))
+
+    def _profiled(self, models: list[ModelInfo]) -> ModelProfile:
+        listed = next((model for model in models if model.id == self.model), None)
+        if listed is None:
+            raise NotFoundError(f"the service lists no model {self.model!r}", service="fireworks")
+        self.profile = cast("ModelProfile", {**(self.profile or {}), **listed_facts(listed)})
+        return self.profile
 
 
 class ChatPAIS(PaisParams, ChatModel):

@@ -7,7 +7,8 @@ middleware sees ``is_retryable``. The tree is drawn in `qaip_core.errors`.
 
 from __future__ import annotations
 
-from collections.abc import Generator
+import json
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -44,91 +45,121 @@ __all__ = [
 ]
 
 
-class ConfigurationError(core.ConfigurationError, theirs.ModelInvalidRequestError):
+class _Traced:
+    """Gives LangChain's tracers the service's response, which they read from errors."""
+
+    status: int | None
+    headers: Mapping[str, str] | None
+    body: Any
+
+    @property
+    def response(self) -> Any:
+        """The ``httpx.Response`` (already read, without the request), where one came.
+
+        Raises:
+            AttributeError: no response came.
+        """
+        if self.status is None or self.headers is None:
+            raise AttributeError("the service sent no response")
+        import httpx
+
+        said = self.body if isinstance(self.body, str) else json.dumps(self.body, default=str)
+        headers = {k: v for k, v in self.headers.items() if k.lower() not in _OF_THE_WIRE}
+        return httpx.Response(self.status, headers=headers, content=said.encode())
+
+
+_OF_THE_WIRE = frozenset({"content-length", "content-encoding", "transfer-encoding"})
+
+
+class ConfigurationError(_Traced, core.ConfigurationError, theirs.ModelInvalidRequestError):
     """The call cannot be made as it is configured; nothing was sent."""
 
 
-class MissingKeyError(core.MissingKeyError, theirs.ModelAuthenticationError):
+class MissingKeyError(_Traced, core.MissingKeyError, theirs.ModelAuthenticationError):
     """No API key was given and none is in the environment."""
 
 
-class InvalidParameterError(core.InvalidParameterError, theirs.ModelInvalidRequestError):
+class InvalidParameterError(_Traced, core.InvalidParameterError, theirs.ModelInvalidRequestError):
     """A parameter is unknown, out of range, or of a kind that the service does not take."""
 
 
-class ServiceConnectionError(core.ServiceConnectionError, theirs.ModelConnectionError):
+class ServiceConnectionError(_Traced, core.ServiceConnectionError, theirs.ModelConnectionError):
     """The connection could not be made, or broke before the answer began."""
 
 
-class ServiceTimeoutError(core.ServiceTimeoutError, theirs.ModelTimeoutError):
+class ServiceTimeoutError(_Traced, core.ServiceTimeoutError, theirs.ModelTimeoutError):
     """The service did not answer in time."""
 
 
-class BadRequestError(core.BadRequestError, theirs.ModelInvalidRequestError):
+class BadRequestError(_Traced, core.BadRequestError, theirs.ModelInvalidRequestError):
     """The service refused the request."""
 
 
-class ContextOverflowError(core.ContextOverflowError, theirs.ContextOverflowError):
+class ContextOverflowError(_Traced, core.ContextOverflowError, theirs.ContextOverflowError):
     """The prompt does not fit into the model's context window."""
 
 
-class ModelNotReadyError(core.ModelNotReadyError, theirs.ModelAPIError):
+class ModelNotReadyError(_Traced, core.ModelNotReadyError, theirs.ModelAPIError):
     """The model exists but is not serving yet."""
 
 
-class AuthenticationError(core.AuthenticationError, theirs.ModelAuthenticationError):
+class AuthenticationError(_Traced, core.AuthenticationError, theirs.ModelAuthenticationError):
     """The key is missing, wrong or expired (401)."""
 
 
-class PaymentRequiredError(core.PaymentRequiredError, theirs.ModelPermissionDeniedError):
+class PaymentRequiredError(_Traced, core.PaymentRequiredError, theirs.ModelPermissionDeniedError):
     """The account has no plan, no credit, or reached its limit (402)."""
 
 
-class PermissionDeniedError(core.PermissionDeniedError, theirs.ModelPermissionDeniedError):
+class PermissionDeniedError(_Traced, core.PermissionDeniedError, theirs.ModelPermissionDeniedError):
     """The key is valid but may not do this (403)."""
 
 
-class EndpointRetiredError(core.EndpointRetiredError, theirs.ModelPermissionDeniedError):
+class EndpointRetiredError(_Traced, core.EndpointRetiredError, theirs.ModelPermissionDeniedError):
     """The vendor has switched this call off; the message names its successor."""
 
 
-class NotFoundError(core.NotFoundError, theirs.ModelNotFoundError):
+class NotFoundError(_Traced, core.NotFoundError, theirs.ModelNotFoundError):
     """Unknown model, id or path (404)."""
 
 
-class ConflictError(core.ConflictError, theirs.ModelAPIError):
+class ConflictError(_Traced, core.ConflictError, theirs.ModelAPIError):
     """The resource is in another state than the request assumes (409)."""
 
 
-class PreconditionFailedError(core.PreconditionFailedError, theirs.ModelPermissionDeniedError):
+class PreconditionFailedError(
+    _Traced, core.PreconditionFailedError, theirs.ModelPermissionDeniedError
+):
     """The account or model is not in a state to serve this (412)."""
 
 
-class UnprocessableEntityError(core.UnprocessableEntityError, theirs.ModelInvalidRequestError):
+class UnprocessableEntityError(
+    _Traced, core.UnprocessableEntityError, theirs.ModelInvalidRequestError
+):
     """The service refused a field of the request (422)."""
 
 
-class RateLimitError(core.RateLimitError, theirs.ModelRateLimitError):
+class RateLimitError(_Traced, core.RateLimitError, theirs.ModelRateLimitError):
     """Too many requests or tokens (429)."""
 
 
-class ServerError(core.ServerError, theirs.ModelAPIError):
+class ServerError(_Traced, core.ServerError, theirs.ModelAPIError):
     """The service failed (5xx)."""
 
 
-class RequestTimeoutError(core.RequestTimeoutError, theirs.ModelTimeoutError):
+class RequestTimeoutError(_Traced, core.RequestTimeoutError, theirs.ModelTimeoutError):
     """The service, or a proxy before it, gave up waiting (408, 504, 524)."""
 
 
-class MalformedResponseError(core.MalformedResponseError, theirs.ModelAPIError):
+class MalformedResponseError(_Traced, core.MalformedResponseError, theirs.ModelAPIError):
     """The body has another shape than the service documents."""
 
 
-class IncompleteStreamError(core.IncompleteStreamError, theirs.ModelAPIError):
+class IncompleteStreamError(_Traced, core.IncompleteStreamError, theirs.ModelAPIError):
     """The stream ended before its end mark; ``partial`` holds what had arrived."""
 
 
-class ServerReportedError(core.ServerReportedError, theirs.ModelAPIError):
+class ServerReportedError(_Traced, core.ServerReportedError, theirs.ModelAPIError):
     """The service reported an error inside a stream that began as a success."""
 
 

@@ -6,7 +6,7 @@ own parameters, those of `qaip_core.connection.Connection` and LangChain's.
 
 from __future__ import annotations
 
-from langchain_qaip._base import TextModel
+from langchain_qaip._text import TextModel
 from qaip_core.backends import dify, fireworks, pais, perplexity, qaip
 from qaip_core.backends.dify import DifyParams
 from qaip_core.backends.fireworks import FireworksTextParams

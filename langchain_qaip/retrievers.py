@@ -11,10 +11,11 @@ from langchain_core.callbacks import (
 from langchain_core.documents import Document
 from langchain_core.language_models import BaseChatModel
 from langchain_core.retrievers import BaseRetriever
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, ValidationError, field_validator
 
 from langchain_qaip._messages import documents
-from langchain_qaip.errors import InvalidParameterError
+from langchain_qaip.errors import InvalidParameterError, as_langchain
+from qaip_core.backend import invalid, refuse_unknown
 
 __all__ = ["CitationRetriever"]
 
@@ -42,6 +43,22 @@ class CitationRetriever(BaseRetriever):
 
     model: BaseChatModel
     k: int | None = Field(default=None, ge=1)
+
+    def __init__(self, **data: Any) -> None:
+        with as_langchain():
+            refuse_unknown(data, list(type(self).model_fields), "CitationRetriever")
+            try:
+                super().__init__(**data)
+            except ValidationError as error:
+                raise invalid(error, "CitationRetriever") from None
+
+    @field_validator("model")
+    @classmethod
+    def _cites(cls, model: BaseChatModel) -> BaseChatModel:
+        endpoint = getattr(model, "endpoint", None)
+        if endpoint is None or not endpoint.cites:
+            raise ValueError("a chat model of this package whose service answers with sources")
+        return model
 
     def _get_relevant_documents(
         self,

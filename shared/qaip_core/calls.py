@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import cache
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from pydantic_core import to_json
@@ -15,16 +13,9 @@ from qaip_core.connection import Settings
 from qaip_core.errors import InvalidParameterError
 from qaip_core.flow import Ask, Call, Send
 from qaip_core.types import Prompt
+from qaip_core.version import DISTRIBUTION, version
 
 __all__ = ["Caller"]
-
-
-@cache
-def _user_agent() -> str:
-    try:
-        return f"qaip-integrations/{version('qaip-integrations')}"
-    except PackageNotFoundError:  # run from a source tree that is not installed
-        return "qaip-integrations"
 
 
 class Caller:
@@ -94,7 +85,7 @@ class Caller:
         backend = self.settings.backend
         auth = {backend.key_header.lower(): backend.key_prefix + key} if key else {}
         return {
-            "user-agent": _user_agent(),
+            "user-agent": f"{DISTRIBUTION}/{version()}",
             "content-type": "application/json",
             **{name.lower(): value for name, value in headers.items()},
             **auth,

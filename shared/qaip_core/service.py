@@ -63,6 +63,10 @@ class Service(Connection):
         self._ignored(data)
         self.settings(self.endpoint.backend)  # a wrong key or URL shows here, not at the first call
 
+    def model_post_init(self, context: Any, /) -> None:
+        """Let the framework's base have its turn: private attributes alone would cut it off."""
+        super().model_post_init(context)
+
     @property
     def client(self) -> Client:
         """The client for sync calls, made at the first one."""

@@ -18,8 +18,8 @@ import pytest
 from qaip_core import AsyncClient, Client, Completion, Connection, Prompt, Settings, errors
 from qaip_core.backend import Endpoint
 from qaip_core.backends import dify, fireworks, pais, perplexity, qaip
-from qaip_core.calls import _user_agent
 from qaip_core.flow import IncompleteAnswerWarning, parse_retry_after
+from qaip_core.version import version
 from support.fault_server import FaultServer, Reply, html_reply, json_reply, sse_reply
 
 MODEL = {"model": "m"}
@@ -1142,14 +1142,14 @@ async def test_a_custom_event_is_kept(call: Caller, server: FaultServer) -> None
 def test_a_source_tree_that_is_not_installed_has_a_name(
     server: FaultServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def version(name: str) -> str:
+    def unknown(name: str) -> str:
         raise PackageNotFoundError(name)
 
-    monkeypatch.setattr("qaip_core.calls.version", version)
-    _user_agent.cache_clear()
+    monkeypatch.setattr("importlib.metadata.version", unknown)
+    version.cache_clear()
     server.replies(WHOLE)
     client = Client(Caller(server.url, is_async=False).settings())
     client.complete(pais.CHAT, "q", MODEL)
     client.close()
-    _user_agent.cache_clear()
-    assert server.requests[0].headers["user-agent"] == "qaip-integrations"
+    version.cache_clear()
+    assert server.requests[0].headers["user-agent"] == "qaip-integrations/0"

@@ -1,0 +1,104 @@
+"""From the increments of a stream to LangChain's chunks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+from langchain_core.messages import AIMessageChunk
+from langchain_core.outputs import ChatGenerationChunk
+
+from langchain_qaip._messages import late_facts, to_chunk, to_usage
+from langchain_qaip._twin import twin
+from qaip_core import Choice, Completion
+
+__all__ = ["ChatChunks"]
+
+
+class ChatChunks:
+    """Turns the increments of one stream into chunks; each fact stands on one of them.
+
+    Parameters:
+        provider: the ``model_provider``.
+        name_of: returns the model's name for the first increment.
+    """
+
+    def __init__(self, provider: str, name_of: Callable[[Completion], str]) -> None:
+        self._name_of = name_of
+        self._facts: dict[str, Any] = {"model_provider": provider}
+        self._started = False
+        self._replaced = False
+
+    def of(self, increment: Completion) -> Sequence[ChatGenerationChunk]:
+        """Return the chunks of an increment: none, one, or several."""
+        choice = increment.choice
+        if self._started and choice.text and not increment.last and _is_plain(increment, choice):
+            return (self._text(choice.text),)
+        ready = [] if self._started else [self._first(increment)]
+        if increment.replaces:
+            self._replaced = True
+            ready.append(self._replacement(choice.text))
+            choice.text = ""
+        if choice.reasoning:  # never on one chunk with text: LangChain would split the text
+            ready.append(self._chunk(Choice(reasoning=choice.reasoning)))
+            choice.reasoning = ""
+        if choice.text or choice.tool_calls or choice.logprobs is not None:
+            ready.append(self._chunk(choice))
+        if increment.last:
+            ready.append(self._closing(increment, choice))
+        return ready
+
+    def _first(self, increment: Completion) -> ChatGenerationChunk:
+        """Return the opening chunk: whatever names the answer, and no text."""
+        facts = {**self._facts, "model_name": self._name_of(increment)}
+        message = AIMessageChunk(content="", id=increment.id, response_metadata=facts)
+        self._started = True
+        self._message = AIMessageChunk(content="", id=increment.id)
+        self._template = ChatGenerationChunk(message=self._message)
+        return ChatGenerationChunk(message=message)
+
+    def _text(self, text: str) -> ChatGenerationChunk:
+        message = twin(
+            self._message,
+            content=text,
+            response_metadata=self._facts.copy(),
+            additional_kwargs={},
+        )
+        return twin(self._template, text=text, message=message)
+
+    def _replacement(self, text: str) -> ChatGenerationChunk:
+        """Return a chunk that says what all text so far is to be replaced by."""
+        more = {"replacements": [text]}
+        facts = dict(self._facts)
+        message = AIMessageChunk(
+            content="", id=self._message.id, additional_kwargs=more, response_metadata=facts
+        )
+        return ChatGenerationChunk(message=message)
+
+    def _chunk(self, choice: Choice) -> ChatGenerationChunk:
+        message = to_chunk(choice, dict(self._facts), self._message.id)
+        info = {"logprobs": choice.logprobs} if choice.logprobs is not None else None
+        return ChatGenerationChunk(message=message, generation_info=info)
+
+    def _closing(self, increment: Completion, choice: Choice) -> ChatGenerationChunk:
+        if self._replaced:  # offsets into the text that is valid fit no text that was shown
+            increment = replace(
+                increment, citations=tuple(replace(c, spans=()) for c in increment.citations)
+            )
+        more, late = late_facts(increment, choice)
+        message = AIMessageChunk(
+            content="",
+            id=self._message.id,
+            additional_kwargs=more,
+            response_metadata={**self._facts, **late},
+            usage_metadata=to_usage(increment.usage),
+            chunk_position="last",
+        )
+        return ChatGenerationChunk(message=message)
+
+
+def _is_plain(increment: Completion, choice: Choice) -> bool:
+    return not (
+        choice.reasoning or choice.tool_calls or choice.logprobs is not None or increment.replaces
+    )

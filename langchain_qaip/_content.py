@@ -1,0 +1,126 @@
+"""From LangChain's content blocks to the parts that services take.
+
+The parts are those of chat completions (``image_url``, ``file_url``, ...); each service refuses
+the kinds that it does not take.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from langchain_core.messages import AIMessage, BaseMessage
+
+from qaip_core.errors import InvalidParameterError
+from qaip_core.types import Part
+
+__all__ = ["reasoning_of", "to_content"]
+
+_WIRE_PARTS = frozenset({"image_url", "file_url", "pdf_url", "video_url"})
+
+
+def to_content(message: BaseMessage) -> str | list[Part]:
+    """Return the content of a message: a text, or parts if it holds more than text.
+
+    What an assistant's message holds beside its text (tool calls, reasoning, other services'
+    blocks) is left out here: it travels in fields of its own, or not at all.
+
+    Raises:
+        InvalidParameterError: a block is of a kind that no service takes, or incomplete.
+    """
+    content = message.content
+    if isinstance(content, str):
+        return content
+    blocks = [{"type": "text", "text": b} if isinstance(b, str) else b for b in content]
+    if isinstance(message, AIMessage):
+        blocks = [block for block in blocks if block.get("type") == "text"]
+    parts = [_part(block) for block in blocks]
+    if all(part["type"] == "text" for part in parts):
+        return "".join(part["text"] for part in parts)
+    return parts
+
+
+def reasoning_of(message: BaseMessage) -> str | None:
+    """Return what the assistant thought, wherever the message keeps it."""
+    kept = message.additional_kwargs.get("reasoning_content")
+    if kept or isinstance(message.content, str):
+        return kept or None
+    blocks = [b for b in message.content if isinstance(b, dict) and b.get("type") == "reasoning"]
+    return "".join(str(block.get("reasoning", "")) for block in blocks) or None
+
+
+def _part(block: Mapping[str, Any]) -> Part:
+    kind = block.get("type")
+    if kind in _WIRE_PARTS:
+        return block
+    write = _WRITERS.get(str(kind))
+    if write is None:
+        raise InvalidParameterError(
+            f"{kind!r} content cannot be sent: no service takes it. Known are "
+            f"{', '.join(sorted({*_WRITERS, *_WIRE_PARTS}))}"
+        )
+    return write(block)
+
+
+def _text(block: Mapping[str, Any]) -> Part:
+    return {"type": "text", "text": str(block.get("text") or "")}  # without other vendors' keys
+
+
+def _image(block: Mapping[str, Any]) -> Part:
+    source = block.get("source")
+    if isinstance(source, Mapping):  # Anthropic's form
+        mime, data = source.get("media_type"), source.get("data")
+        block = {"url": source.get("url"), "base64": data, "mime_type": mime}
+    return {"type": "image_url", "image_url": {"url": _link(block, "an image")}}
+
+
+def _video(block: Mapping[str, Any]) -> Part:
+    return {"type": "video_url", "video_url": {"url": _link(block, "a video")}}
+
+
+def _file(block: Mapping[str, Any]) -> Part:
+    """Return a document; its bytes are sent as they are, without a ``data:`` head."""
+    data = block.get("base64")
+    part: dict[str, Any] = {
+        "type": "file_url",
+        "file_url": {"url": data or _link(block, "a file")},
+    }
+    name = block.get("filename") or (block.get("extras") or {}).get("filename")
+    return {**part, "file_name": name} if name else part
+
+
+def _plain(block: Mapping[str, Any]) -> Part:
+    if block.get("text") is not None:
+        return _text(block)
+    if not block.get("base64"):
+        return _file(block)
+    try:
+        return {"type": "text", "text": base64.b64decode(block["base64"], validate=True).decode()}
+    except (binascii.Error, UnicodeDecodeError) as error:
+        raise InvalidParameterError("a text-plain block is not base64 of UTF-8 text") from error
+
+
+def _foreign(block: Mapping[str, Any]) -> Part:
+    """Return what a non-standard block holds, if it is a part in a service's own form."""
+    value = block.get("value")
+    return _part(value if isinstance(value, Mapping) else {})
+
+
+def _link(block: Mapping[str, Any], what: str) -> str:
+    if url := block.get("url"):
+        return str(url)
+    if block.get("base64") and block.get("mime_type"):
+        return f"data:{block['mime_type']};base64,{block['base64']}"
+    raise InvalidParameterError(f"{what} needs a url, or base64 with its mime_type")
+
+
+_WRITERS: Mapping[str, Callable[[Mapping[str, Any]], Part]] = {
+    "text": _text,
+    "image": _image,
+    "video": _video,
+    "file": _file,
+    "text-plain": _plain,
+    "non_standard": _foreign,
+}

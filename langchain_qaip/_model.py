@@ -1,0 +1,138 @@
+"""What a chat model and a text LLM of a service have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Self
+
+from langchain_core.language_models.base import LangSmithParams
+from pydantic import ConfigDict, model_validator
+
+from langchain_qaip._translator import provider
+from langchain_qaip.errors import as_langchain
+from qaip_core import Choice, Completion
+from qaip_core.connection import base_url
+from qaip_core.errors import InvalidParameterError
+from qaip_core.service import Service
+from qaip_core.version import DISTRIBUTION, version
+
+__all__ = ["Model", "combined", "in_order", "llm_output"]
+
+_OWN = frozenset({"stream"})  # keywords that LangChain itself reads
+
+
+class Model(Service):
+    """What a chat model and a text LLM have in common."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        arbitrary_types_allowed=True,
+        hide_input_in_errors=True,
+        protected_namespaces=(),
+        populate_by_name=True,
+    )
+
+    def __init__(self, **data: Any) -> None:
+        with as_langchain():
+            super().__init__(**data)
+
+    @model_validator(mode="after")
+    def _set_qaip_version(self) -> Self:
+        """Tell traces which version of this package made an answer."""
+        stamp: Any = getattr(self, "_add_version", None)
+        if stamp:
+            stamp(DISTRIBUTION, version())
+        return self
+
+    @classmethod
+    def is_lc_serializable(cls) -> bool:
+        """Return True: the class round-trips through LangChain's load and dump."""
+        return True
+
+    @property
+    def lc_secrets(self) -> dict[str, str]:
+        """The environment variable that the key is read from when an object is loaded."""
+        return {"api_key": self.endpoint.backend.key_env[0]}
+
+    @property
+    def lc_attributes(self) -> dict[str, Any]:
+        """The address, also where it is the environment's: chat models are cached by it."""
+        return {"base_url": self._address}
+
+    @property
+    def _address(self) -> str:
+        return base_url(self.endpoint.backend, self.base_url)
+
+    @property
+    def provider(self) -> str:
+        """The ``model_provider`` that answers carry."""
+        return provider(self.endpoint.backend.name)
+
+    @property
+    def _identifying_params(self) -> Mapping[str, Any]:
+        """All that changes an answer: it keys caches. No secrets."""
+        return {
+            "provider": self.provider,
+            "path": self.endpoint.path,
+            "base_url": self._address,
+            "extra_body": self.extra_body,
+            "stop_sequences": self.stop,  # LangChain writes the call's over the key "stop"
+            **self.values({}),
+        }
+
+    def _ls_params(self, kind: Any, stop: list[str] | None, call: Mapping[str, Any]) -> Any:
+        given = self._call(stop, call)
+        params = LangSmithParams(
+            ls_provider=self.endpoint.backend.name,
+            ls_model_name=self.endpoint.model or given.get("model") or self.model_label,
+            ls_model_type=kind,
+        )
+        for name in ("temperature", "max_tokens", "stop"):
+            if name in given:
+                params[f"ls_{name}"] = given[name]  # type: ignore[literal-required]
+        return params
+
+    def _call(self, stop: list[str] | None, call: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the parameters of one call; its stop sequences replace the object's."""
+        return self.values({**{k: v for k, v in call.items() if k not in _OWN}, "stop": stop})
+
+    def get_token_ids(self, text: str) -> list[int]:
+        """Return as many numbers as `get_num_tokens` estimates; the numbers mean nothing."""
+        count: Callable[[str], list[int]] | None = getattr(self, "custom_get_token_ids", None)
+        return count(text) if count else list(range(-(-len(text) // 4)))
+
+    def get_num_tokens(self, text: str) -> int:
+        """Return an estimate (4 characters a token): the services publish no tokenizers."""
+        return len(self.get_token_ids(text))
+
+    def _streamed(self, stop: list[str] | None, call: Mapping[str, Any]) -> dict[str, Any]:
+        values = self._call(stop, call)
+        if (values.get("n") or 1) > 1:
+            raise InvalidParameterError("n > 1 cannot be streamed as one message: use generate()")
+        return values
+
+    def name_of(self, answer: Completion, values: Mapping[str, Any]) -> str:
+        """Return the name of the model that gave an answer."""
+        return answer.model or values.get("model") or self.model_label
+
+
+def llm_output(answer: Completion, model: str) -> dict[str, Any]:
+    usage = {"token_usage": answer.usage.as_counts()} if answer.usage else {}
+    return {"model_name": model, **usage}
+
+
+def combined(outputs: Sequence[Mapping[str, Any] | None]) -> dict[str, Any]:
+    """Add up the token counts of several answers."""
+    total: dict[str, int] = {}
+    combined: dict[str, Any] = {}
+    for output in outputs:
+        if output:
+            combined.setdefault("model_name", output["model_name"])
+            for name, count in output.get("token_usage", {}).items():
+                total[name] = total.get(name, 0) + count
+    return {**combined, "token_usage": total} if total else combined
+
+
+def in_order(answer: Completion) -> list[Choice]:
+    """Return the choices by their index, whatever order the service sends them in."""
+    return sorted(answer.choices, key=lambda choice: choice.index)

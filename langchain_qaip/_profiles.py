@@ -1,0 +1,56 @@
+"""What a model can do, as LangChain's agents and middleware ask it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from qaip_core import ModelInfo
+from qaip_core.backend import Endpoint
+
+__all__ = ["listed_facts", "profile"]
+
+_MEDIA = {
+    "image_inputs": "image_url",
+    "image_url_inputs": "image_url",
+    "pdf_inputs": "file_url",
+    "video_inputs": "video_url",
+}
+# What a service's list of models says, by LangChain's names.
+_LISTED = {
+    "supports_tools": ("tool_calling", "tool_choice", "tool_call_streaming"),
+    "supports_image_input": ("image_inputs", "image_url_inputs"),
+}
+
+
+def profile(endpoint: Endpoint) -> dict[str, Any]:
+    """Return what holds for every model behind an endpoint.
+
+    Where the service hosts models of many kinds, what it takes besides text differs from model
+    to model and is left out.
+    """
+    tools = endpoint.takes("tools")
+    media = {} if endpoint.models else {k: v in endpoint.parts for k, v in _MEDIA.items()}
+    return {
+        "text_inputs": True,
+        "text_outputs": True,
+        "audio_inputs": False,
+        **media,
+        "image_outputs": False,
+        "audio_outputs": False,
+        "video_outputs": False,
+        "tool_calling": tools,
+        "tool_choice": tools,
+        "tool_call_streaming": tools,
+        "structured_output": "json_schema" in endpoint.formats,
+        "temperature": endpoint.takes("temperature"),
+    }
+
+
+def listed_facts(model: ModelInfo) -> dict[str, Any]:
+    """Return what the service's list of models says of one of them."""
+    said: Mapping[str, Any] = model.metadata
+    facts = {name: said[key] for key, names in _LISTED.items() if key in said for name in names}
+    if model.context_length:
+        facts["max_input_tokens"] = model.context_length
+    return {"name": model.id, **facts}

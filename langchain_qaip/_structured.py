@@ -1,0 +1,254 @@
+"""Structured output: from a schema to what is asked for, and from the answer to the object."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import AsyncIterator, Iterator
+from operator import itemgetter
+from typing import Any, Literal, TypeAlias
+
+import pydantic
+from langchain_core.exceptions import OutputParserException
+from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
+from langchain_core.messages.ai import add_ai_message_chunks
+from langchain_core.output_parsers import BaseTransformOutputParser
+from langchain_core.outputs import ChatGeneration, Generation
+from langchain_core.runnables import Runnable, RunnableMap, RunnablePassthrough
+from langchain_core.utils.function_calling import convert_to_json_schema
+from langchain_core.utils.json import parse_partial_json
+from langchain_core.utils.pydantic import is_basemodel_subclass
+
+from qaip_core import Message
+from qaip_core.errors import InvalidParameterError
+
+__all__ = [
+    "Method",
+    "StructuredOutputParser",
+    "instructions",
+    "parsed_by",
+    "to_json_schema",
+    "to_response_format",
+]
+
+Method: TypeAlias = Literal["json_schema", "function_calling", "json_mode"]
+
+_FORMATS = frozenset({"text", "json_object", "json_schema", "grammar", "regex"})
+
+
+def to_json_schema(schema: Any, strict: bool | None = None) -> dict[str, Any]:
+    """Return a schema of any kind that LangChain knows as JSON schema with a title.
+
+    Raises:
+        InvalidParameterError: it is none.
+    """
+    if isinstance(schema, dict) and isinstance(inner := schema.get("json_schema"), dict):
+        schema = {"title": inner.get("name", "answer"), **inner.get("schema", {})}
+    elif isinstance(schema, dict) and not schema.keys() & {"title", "name", "function"}:
+        schema = {"title": "answer", **schema}
+    try:
+        return convert_to_json_schema(schema, strict=strict)
+    except (TypeError, ValueError) as error:
+        raise InvalidParameterError(
+            f"no schema: {schema!r:.200}; pass a pydantic class, a TypedDict, a JSON schema or "
+            "an OpenAI function"
+        ) from error
+
+
+def to_response_format(schema: Any, strict: bool | None = None) -> dict[str, Any]:
+    """Return the ``response_format`` that asks for a schema; one that is given goes through."""
+    if isinstance(schema, dict) and schema.get("type") in _FORMATS:
+        return schema
+    described = to_json_schema(schema, strict)
+    name = re.sub(r"[^A-Za-z0-9_-]", "_", str(described["title"]))[:64]
+    wanted: dict[str, Any] = {"name": name, "schema": described}
+    return {
+        "type": "json_schema",
+        "json_schema": wanted if strict is None else {**wanted, "strict": strict},
+    }
+
+
+def instructions(response_format: dict[str, Any]) -> list[Message]:
+    """Return the turn that asks for a format where the service itself has none.
+
+    Raises:
+        InvalidParameterError: it cannot be asked for in words.
+    """
+    kind = response_format.get("type")
+    if kind == "text":
+        return []
+    text = "Answer with one JSON object and nothing else."
+    if kind == "json_schema":
+        schema = json.dumps(to_json_schema(response_format), ensure_ascii=False)
+        text += f" It must conform to this JSON Schema:\n```json\n{schema}\n```"
+    elif kind != "json_object":
+        raise InvalidParameterError(f"the service takes no response_format of type {kind!r}")
+    return [Message("system", text)]
+
+
+def parsed_by(
+    model: Runnable[Any, Any], parser: StructuredOutputParser, *, include_raw: bool
+) -> Runnable[Any, Any]:
+    """Return a chain of model and parser, which with ``include_raw`` gives its errors too."""
+    if not include_raw:
+        return model | parser
+    parse: Runnable[Any, Any] = RunnablePassthrough.assign(
+        parsed=itemgetter("raw") | parser, parsing_error=lambda _: None
+    )
+    failed: Runnable[Any, Any] = RunnablePassthrough.assign(parsed=lambda _: None)
+    return RunnableMap(raw=model) | parse.with_fallbacks([failed], exception_key="parsing_error")
+
+
+class StructuredOutputParser(BaseTransformOutputParser[Any]):
+    """Reads the object that an answer holds, in its text or in the arguments of a tool call.
+
+    An answer that was cut, that breaks the schema class, or that holds no object raises; while a
+    stream runs, schemas without a class yield what the object holds so far.
+
+    Parameters:
+        schema_class: the pydantic class to return; None for a dict.
+        tool: the function whose arguments are the object; None if the text is.
+
+    Raises:
+        OutputParserException: there is no such object in the answer.
+    """
+
+    schema_class: type[Any] | None = None
+    tool: str | None = None
+
+    @classmethod
+    def of(cls, schema: Any, tool: str | None = None) -> StructuredOutputParser:
+        """Return the parser for a schema of any kind."""
+        is_class = isinstance(schema, type) and is_basemodel_subclass(schema)
+        return cls(schema_class=schema if is_class else None, tool=tool)
+
+    @property
+    def _type(self) -> str:
+        return "qaip-structured-output"
+
+    def parse(self, text: str) -> Any:
+        """Return the object in a text."""
+        return self._checked(_json_in(text), text)
+
+    def parse_result(self, result: list[Generation], *, partial: bool = False) -> Any:  # noqa: ARG002
+        """Return the object in an answer."""
+        message = getattr(result[0], "message", None)
+        if message is None:
+            return self.parse(result[0].text)
+        try:
+            said = self._arguments(message) if self.tool else _json_in(str(message.text))
+        except OutputParserException as error:
+            if message.response_metadata.get("finish_reason") != "length":
+                raise
+            raise OutputParserException(
+                f"the answer was cut at max_tokens: {error}", llm_output=error.llm_output
+            ) from error
+        return self._checked(said, said)
+
+    def _arguments(self, message: AIMessage) -> str:
+        for call in message.tool_calls:
+            if call["name"] == self.tool:
+                return json.dumps(call["args"], ensure_ascii=False)
+        for broken in message.invalid_tool_calls:
+            raise OutputParserException(
+                f"the arguments for {broken['name']} are no JSON object: {broken['args']}",
+                llm_output=str(broken["args"]),
+            )
+        text = str(message.text)
+        raise OutputParserException(
+            f"the model did not call {self.tool} but said: {text}", llm_output=text
+        )
+
+    def _checked(self, said: str, whole: str) -> Any:
+        cls = self.schema_class
+        if cls is None:
+            return json.loads(said)
+        try:
+            if issubclass(cls, pydantic.BaseModel):
+                return cls.model_validate_json(said)
+            return cls.parse_obj(json.loads(said))  # pydantic.v1
+        except ValueError as error:
+            raise OutputParserException(
+                f"the answer is no {cls.__name__}: {error}", llm_output=whole
+            ) from error
+
+    def _transform(self, input: Iterator[str | BaseMessage]) -> Iterator[Any]:  # noqa: A002
+        growing = _Growing(self)
+        for chunk in input:
+            yield from growing.add(chunk)
+        yield from growing.close()
+
+    async def _atransform(
+        self,
+        input: AsyncIterator[str | BaseMessage],  # noqa: A002
+    ) -> AsyncIterator[Any]:
+        growing = _Growing(self)
+        async for chunk in input:
+            for partial in growing.add(chunk):
+                yield partial
+        for last in growing.close():
+            yield last
+
+
+class _Growing:
+    """The answer of one stream, as far as it has arrived."""
+
+    def __init__(self, parser: StructuredOutputParser) -> None:
+        self._parser = parser
+        self._chunks: list[AIMessageChunk] = []
+        self._text = ""
+        self._shown: Any = None
+
+    def add(self, chunk: str | BaseMessage) -> list[Any]:
+        """Return what the object holds with this chunk, if that is new and may be shown."""
+        if not isinstance(chunk, AIMessageChunk):
+            chunk = AIMessageChunk(content=chunk if isinstance(chunk, str) else chunk.content)
+        self._chunks.append(chunk)
+        if self._parser.tool:
+            more = "".join(call["args"] or "" for call in chunk.tool_call_chunks)
+        else:
+            more = str(chunk.text)
+        if self._parser.schema_class is not None or not more:
+            return []
+        self._text += more
+        known = _partly(self._text)
+        if known is None or known == self._shown:
+            return []
+        self._shown = known
+        return [known]
+
+    def close(self) -> list[Any]:
+        """Return the whole object, unless it was the last one shown."""
+        if not self._chunks:
+            return []
+        message = add_ai_message_chunks(self._chunks[0], *self._chunks[1:])
+        whole = self._parser.parse_result([ChatGeneration(message=message)])
+        return [] if whole == self._shown else [whole]
+
+
+def _json_in(text: str) -> str:
+    """Return the first JSON object in a text, as it stands there."""
+    if text.lstrip().startswith("<think>"):
+        text = text.rpartition("</think>")[2]
+    start = text.find("{")
+    try:
+        if start < 0:
+            raise ValueError("there is none")
+        end = json.JSONDecoder().raw_decode(text, start)[1]
+    except ValueError as error:
+        raise OutputParserException(
+            f"the answer holds no complete JSON object ({error}): {text}", llm_output=text
+        ) from error
+    return text[start:end]
+
+
+def _partly(text: str) -> Any:
+    """Return what an unfinished JSON object holds; None if that cannot be told yet."""
+    try:
+        return json.loads(_json_in(text))
+    except OutputParserException:
+        start = text.find("{")
+    try:
+        return parse_partial_json(text[start:]) if start >= 0 else None
+    except ValueError:
+        return None
