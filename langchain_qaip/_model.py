@@ -84,7 +84,7 @@ class Model(Service):
         given = self._call(stop, call)
         params = LangSmithParams(
             ls_provider=self.endpoint.backend.name,
-            ls_model_name=self.endpoint.model or given.get("model") or self.model_label,
+            ls_model_name=call.get("model") or self.model_label,  # as asked, sent or not
             ls_model_type=kind,
         )
         for name in ("temperature", "max_tokens", "stop"):

@@ -185,7 +185,7 @@ def _message(body: Any) -> tuple[str, str | None]:
             return message, code or _code(body)
         case {"error": str(message), **rest} if message:
             return message, _code(rest)
-        case {"fault": {"faultstring": str(message), **rest}}:
+        case {"fault": {"faultstring": str(message), **rest}} if message:
             detail = rest.get("detail")
             return message, _code(detail) if isinstance(detail, Mapping) else None
         case {"message": str(message), "errors": {} as errors}:

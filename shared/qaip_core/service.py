@@ -12,11 +12,11 @@ import logging
 from collections.abc import Mapping
 from typing import Any, ClassVar, Self
 
-from pydantic import Field, PrivateAttr, ValidationError
+from pydantic import Field, PrivateAttr, SecretStr, ValidationError
 
 from qaip_core.backend import Endpoint, Stops, invalid, refuse_unknown
 from qaip_core.client import AsyncClient, Client
-from qaip_core.connection import TRANSIENT, Connection
+from qaip_core.connection import TRANSIENT, Connection, environment
 
 __all__ = ["Service"]
 
@@ -61,6 +61,8 @@ class Service(Connection):
         except ValidationError as error:
             raise invalid(error, owner) from None
         self._ignored(data)
+        if self.api_key is None and (found := environment(self.endpoint.backend.key_env)):
+            self.api_key = SecretStr(found)
         self.settings(self.endpoint.backend)  # a wrong key or URL shows here, not at the first call
 
     def model_post_init(self, context: Any, /) -> None:

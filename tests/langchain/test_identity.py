@@ -148,7 +148,7 @@ def test_tracing_shows_the_parameters_of_the_call(kind: Kind) -> None:
 @every([kind for kind in MODELS if kind.service in ("qaip", "dify")])
 def test_tracing_does_not_show_what_the_service_ignores(kind: Kind) -> None:
     model = kind.at("http://127.0.0.1:1", model="x", temperature=0.1, max_tokens=5)
-    params = model._get_ls_params(model="y")
+    params = model._get_ls_params(temperature=0.2)
     assert params["ls_model_name"] == kind.service
     assert not {"ls_temperature", "ls_max_tokens"} & params.keys()
 
