@@ -2,18 +2,25 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+LATEST := $(VENV)-latest
 DOCS ?= docs
 BACKEND ?=
 ASK ?=
 export DOCS ASK BACKEND
 
-.PHONY: demo test lint types check constraints clean
+.PHONY: demo test test-latest lint types check constraints clean
 
 demo: $(VENV)/.demo
 	@$(BIN)/python examples/quickstart.py
 
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest --numprocesses auto
+
+# The LangChain tests on the newest langchain-core. It may want a newer certifi than the package
+# index has: the override lifts that demand, which only uv can do.
+test-latest: $(LATEST)/.ready
+	@$(LATEST)/bin/uv pip list --quiet --python $(LATEST)/bin/python | grep -E '^(langchain|certifi)' || true
+	$(LATEST)/bin/python -m pytest --numprocesses auto tests/langchain tests/test_house.py
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
@@ -42,6 +49,15 @@ $(VENV)/.dev: $(VENV)/.demo
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[all,dev]'
 	@touch $@
 
+$(LATEST)/.ready: pyproject.toml
+	@echo "Installing the newest versions in $(LATEST) (once) ..."
+	@$(PYTHON) -m venv $(LATEST)
+	@$(LATEST)/bin/python -m pip install --quiet --disable-pip-version-check uv
+	@echo 'certifi>=2024' > $(LATEST)/overrides.txt
+	@$(LATEST)/bin/uv pip install --quiet --python $(LATEST)/bin/python --upgrade \
+		--override $(LATEST)/overrides.txt -e '.[all,dev]'
+	@touch $@
+
 # Pins the tested versions; no index options, so that no download address is recorded.
 constraints: $(VENV)/.dev
 	$(BIN)/python -m pip install --quiet uv
@@ -49,4 +65,4 @@ constraints: $(VENV)/.dev
 		--no-emit-find-links --all-extras pyproject.toml -o constraints.txt
 
 clean:
-	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(LATEST) build dist .mypy_cache .pytest_cache .ruff_cache

@@ -23,6 +23,7 @@ from langchain_qaip._messages import late_facts
 from langchain_qaip._model import Model, combined, in_order, llm_output
 from langchain_qaip.errors import as_langchain
 from qaip_core import Choice, Completion, Prompt
+from qaip_core.types import add_up
 
 __all__ = ["TextModel"]
 
@@ -79,11 +80,19 @@ class TextModel(Model, BaseLLM):
         self,
         prompts: list[str],
         stop: list[str] | None = None,
-        run_manager: CallbackManagerForLLMRun | None = None,  # noqa: ARG002 -- LangChain's
+        run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> LLMResult:
         with as_langchain():
             values = self._call(stop, kwargs)
+            if run_manager and self._speaks(prompts, values):
+                increments = []
+                with closing(self.client.stream(self.endpoint, prompts[0], values)) as stream:
+                    for increment in stream:
+                        chunk = self._chunk(increment, values)
+                        run_manager.on_llm_new_token(chunk.text, chunk=chunk)
+                        increments.append(increment)
+                return self._result([add_up(increments)], values)
             return self._result(
                 [self.client.complete(self.endpoint, prompt, values) for prompt in prompts], values
             )
@@ -92,12 +101,25 @@ class TextModel(Model, BaseLLM):
         self,
         prompts: list[str],
         stop: list[str] | None = None,
-        run_manager: AsyncCallbackManagerForLLMRun | None = None,  # noqa: ARG002 -- LangChain's
+        run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> LLMResult:
         with as_langchain():
             values = self._call(stop, kwargs)
+            if run_manager and self._speaks(prompts, values):
+                increments = []
+                source = self.async_client.stream(self.endpoint, prompts[0], values)
+                async with aclosing(source) as stream:
+                    async for increment in stream:
+                        chunk = self._chunk(increment, values)
+                        await run_manager.on_llm_new_token(chunk.text, chunk=chunk)
+                        increments.append(increment)
+                return self._result([add_up(increments)], values)
             return self._result(await self._all(prompts, values), values)
+
+    def _speaks(self, prompts: Sequence[str], values: Mapping[str, Any]) -> bool:
+        """Tell whether a whole answer is to be heard as it comes: LangChain has one run for it."""
+        return self.streaming and len(prompts) == 1 and (values.get("n") or 1) == 1
 
     async def _all(self, prompts: Sequence[Prompt], values: Mapping[str, Any]) -> list[Completion]:
         """Return all answers, asked for at once; after a failure nothing is left running."""
@@ -147,8 +169,9 @@ class TextModel(Model, BaseLLM):
         info = self._info(increment, choice, values) if increment.last else {}
         info.update(_details(choice))
         if increment.replaces:
-            info["replacements"], choice.text = [choice.text], ""
-        return GenerationChunk(text=choice.text, generation_info=info or None)
+            info["replacements"] = [choice.text]
+        text = "" if increment.replaces else choice.text
+        return GenerationChunk(text=text, generation_info=info or None)
 
     def _info(
         self, answer: Completion, choice: Choice, values: Mapping[str, Any]

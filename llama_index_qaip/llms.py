@@ -134,8 +134,9 @@ class Dify(dify.DifyParams, CitingLLM):
     Parameters:
         api_key: the app's key; read from ``DIFY_API_KEY`` where it is not given.
         base_url: where the service is; ``DIFY_BASE_URL``, else the vendor's address.
-        inputs: the app's variables, besides the one that takes the prompt.
+        variables: the app's variables, besides the one that takes the prompt.
         input_key: the variable that takes the prompt; "query" where it is not given.
+        turn_template, prompt_template: how a conversation is written; see `DifyParams`.
         user: your name for the end user, 1 to 255 characters.
         files: files for apps that take them.
         response_mode: how whole answers are asked for, "streaming" or "blocking".

@@ -189,13 +189,19 @@ class Endpoint:
         """Tell whether the service has a parameter of that name."""
         return name in self.params.model_fields
 
+    def by_name(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Return parameters by their own names, those given by an alias too."""
+        fields = self.params.model_fields.items()
+        names = {field.alias: name for name, field in fields if field.alias}
+        return {names.get(name, name): value for name, value in values.items()}
+
     def check(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """Return the parameters under their wire names.
 
         Raises:
             InvalidParameterError: one is unknown, out of range, or required and missing.
         """
-        given = {k: v for k, v in values.items() if v is not None}
+        given = {k: v for k, v in self.by_name(values).items() if v is not None}
         refuse_unknown(given, list(self.params.model_fields), self.backend.title)
         for name in self.required:
             if name not in given:

@@ -86,7 +86,8 @@ class Service(Connection):
     def values(self, call: Mapping[str, Any]) -> dict[str, Any]:
         """Return the parameters of one call: those of the object, overlaid by the call's own."""
         own = {n: getattr(self, n) for n in (*self.endpoint.params.model_fields, "stop")}
-        merged = {**own, **{k: v for k, v in call.items() if v is not None}}
+        given = self.endpoint.by_name(call)
+        merged = {**own, **{k: v for k, v in given.items() if v is not None}}
         for name in self._ignored(merged):
             del merged[name]
         return {k: v for k, v in merged.items() if v is not None}

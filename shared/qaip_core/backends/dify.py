@@ -80,7 +80,8 @@ class DifyParams(Params):
     """Parameters of a completion app; model and sampling are set in the app itself.
 
     Parameters:
-        inputs: the app's variables, besides the one that takes the prompt.
+        variables: the app's variables, besides the one that takes the prompt; ``inputs`` on the
+            wire, which is taken too (but LangChain's ``batch`` has an argument of that name).
         input_key: the variable that takes the prompt; "query" where it is not given.
         turn_template: how one turn of a conversation is written, with ``{role}`` ("User",
             "Assistant", "System") and ``{text}``; "{role}: {text}" where it is not given.
@@ -96,7 +97,7 @@ class DifyParams(Params):
         stop_on_close: whether leaving a stream early also stops the run; default True.
     """
 
-    inputs: dict[str, Any] | None = None
+    variables: dict[str, Any] | None = Field(default=None, alias="inputs")
     input_key: Annotated[str, Field(min_length=1)] | None = None
     turn_template: _TurnTemplate | None = None
     prompt_template: _PromptTemplate | None = None
