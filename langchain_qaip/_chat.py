@@ -21,6 +21,7 @@ from langchain_core.tools import BaseTool
 from pydantic import Field
 
 from langchain_qaip._chunks import ChatChunks
+from langchain_qaip._events import Event, Events
 from langchain_qaip._messages import to_message, to_turns
 from langchain_qaip._model import Model, combined, in_order, llm_output
 from langchain_qaip._profiles import profile
@@ -107,6 +108,44 @@ class ChatModel(Model, BaseChatModel):
                         if run_manager:
                             await run_manager.on_llm_new_token(chunk.text, chunk=chunk)
                         yield chunk
+
+    def _stream_chat_model_events(
+        self,
+        messages: list[BaseMessage],
+        *,
+        stop: list[str] | None = None,
+        run_manager: CallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> Iterator[Event]:
+        """Yield v3 events; LangChain finds this method by its name."""
+        with as_langchain():
+            turns, values = self._asked(messages, self._streamed(stop, kwargs))
+            events = Events(self.provider, partial(self.name_of, values=values))
+            with closing(self.client.stream(self.endpoint, turns, values)) as increments:
+                for increment in increments:
+                    if run_manager and (text := increment.text):
+                        run_manager.on_llm_new_token(text)
+                    yield from events.of(increment)
+
+    async def _astream_chat_model_events(
+        self,
+        messages: list[BaseMessage],
+        *,
+        stop: list[str] | None = None,
+        run_manager: AsyncCallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> AsyncIterator[Event]:
+        """Yield v3 events; LangChain finds this method by its name."""
+        with as_langchain():
+            turns, values = self._asked(messages, self._streamed(stop, kwargs))
+            events = Events(self.provider, partial(self.name_of, values=values))
+            stream = self.async_client.stream(self.endpoint, turns, values)
+            async with aclosing(stream) as increments:
+                async for increment in increments:
+                    if run_manager and (text := increment.text):
+                        await run_manager.on_llm_new_token(text)
+                    for event in events.of(increment):
+                        yield event
 
     def _asked(
         self, messages: Sequence[BaseMessage], values: dict[str, Any]

@@ -27,6 +27,7 @@ __all__ = [
     "documents",
     "late_facts",
     "to_annotations",
+    "to_call",
     "to_chunk",
     "to_message",
     "to_turns",
@@ -88,7 +89,7 @@ def _tool_calls(message: AIMessage) -> tuple[ToolCall, ...]:
 
 def to_message(answer: Completion, choice: Choice, provider: str, model: str) -> AIMessage:
     """Return one choice of a whole answer as a message."""
-    read = [_read(call) for call in choice.tool_calls]
+    read = [to_call(call) for call in choice.tool_calls]
     more, facts = late_facts(answer, choice)
     if choice.reasoning:
         more["reasoning_content"] = choice.reasoning
@@ -103,7 +104,7 @@ def to_message(answer: Completion, choice: Choice, provider: str, model: str) ->
     )
 
 
-def _read(call: ToolCall) -> Any:
+def to_call(call: ToolCall) -> Any:
     """Return a tool call; an invalid one if its arguments are no JSON object."""
     try:
         arguments = json.loads(call.arguments or "{}")

@@ -149,7 +149,10 @@ def test_log_probabilities_come_for_every_token(fireworks: httpx.Client) -> None
         ({"prompt": []}, ""),
         ({"max_completion_tokens": 5}, "Only one of max_tokens"),
         ({"max_tokens": 4097}, "Requests with max_tokens > 4096 must have stream=true"),
-        ({"response_format": {"type": "json_object"}}, "JSON Schema not supported"),
+        (
+            {"response_format": {"type": "xml"}},
+            "Input should be 'text', 'json_object', 'json_schema'",
+        ),
         ({"thinking": {}, "reasoning_effort": "low"}, "Only one of thinking"),
     ],
 )

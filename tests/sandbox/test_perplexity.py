@@ -2,6 +2,8 @@ import json
 import os
 import re
 import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +25,17 @@ def ask(client: httpx.Client, **fields: Any) -> httpx.Response:
 def client_of(sandbox: Sandbox) -> httpx.Client:
     headers = {"Authorization": f"Bearer {sandbox.env['PERPLEXITY_API_KEY']}"}
     return httpx.Client(base_url=sandbox.env["PERPLEXITY_BASE_URL"], headers=headers)
+
+
+@pytest.fixture(scope="module")
+def dated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
+    """A client for a file of the first of March 2024."""
+    path = tmp_path_factory.mktemp("dated") / "a.md"
+    path.write_text("The Meridian lamp draws 9 watts.")
+    day = datetime(2024, 3, 1, 12, tzinfo=UTC).timestamp()
+    os.utime(path, (day, day))
+    with Sandbox(path.parent) as sandbox, client_of(sandbox) as client:
+        yield client
 
 
 def test_an_answer_has_the_shape_of_june_2026(perplexity: httpx.Client) -> None:
@@ -179,6 +192,105 @@ def test_without_search_there_are_no_sources(perplexity: httpx.Client) -> None:
     assert (body["citations"], body["search_results"]) == ([], [])
 
 
+@pytest.mark.parametrize(
+    ("fields", "found"),
+    [
+        ({"search_after_date_filter": "03/01/2024"}, True),
+        ({"search_after_date_filter": "3/2/2024"}, False),
+        ({"last_updated_after_filter": "03/02/2024"}, False),
+        ({"search_before_date_filter": "03/01/2024"}, True),
+        ({"search_before_date_filter": "02/29/2024"}, False),
+        ({"last_updated_before_filter": "02/29/2024"}, False),
+        (
+            {
+                "search_after_date_filter": "01/01/2024",
+                "last_updated_before_filter": "12/31/2024",
+            },
+            True,
+        ),
+    ],
+)
+def test_dates_are_those_of_the_file(dated: httpx.Client, fields: Any, found: bool) -> None:
+    assert bool(ask(dated, **fields).json()["citations"]) == found
+
+
+def test_later_parameters_are_accepted(perplexity: httpx.Client) -> None:
+    fields = {
+        "search_mode": "academic",
+        "reasoning_effort": "low",
+        "search_language_filter": ["en"],
+        "language_preference": "en",
+        "enable_search_classifier": True,
+        "image_format_filter": ["png"],
+        "image_domain_filter": ["example.org"],
+        "stream_mode": "full",
+        "web_search_options": {"search_type": "pro", "user_location": {"country": "DE"}},
+    }
+    assert ask(perplexity, **fields).json()["choices"][0]["message"]["content"] == TEXT
+
+
+@pytest.mark.parametrize("model", ["sonar-pro", "sonar-deep-research"])
+def test_the_model_is_the_one_asked_for(perplexity: httpx.Client, model: str) -> None:
+    assert ask(perplexity, model=model).json()["model"] == model
+
+
+SCHEMA = {
+    "type": "object",
+    "properties": {"lamp": {"type": "string"}, "watts": {"type": "integer"}},
+    "required": ["lamp", "watts"],
+}
+
+
+@pytest.mark.parametrize("more", [{}, {"name": "lamp", "strict": True}])
+def test_an_answer_conforms_to_a_schema(perplexity: httpx.Client, more: Any) -> None:
+    form = {"type": "json_schema", "json_schema": {"schema": SCHEMA, **more}}
+    body = ask(perplexity, response_format=form).json()
+    assert json.loads(body["choices"][0]["message"]["content"]) == {
+        "lamp": "The Meridian lamp draws 9 watts.",
+        "watts": 9,
+    }
+    assert body["citations"] == ask(perplexity).json()["citations"]
+
+
+def test_a_form_of_text_is_text(perplexity: httpx.Client) -> None:
+    body = ask(perplexity, response_format={"type": "text"}).json()
+    assert body["choices"][0]["message"]["content"] == TEXT
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        {"type": "image_url", "image_url": {"url": "https://example.org/a.png"}},
+        {"type": "image_url", "image_url": "data:image/png;base64,AAAA"},
+        {"type": "file_url", "file_url": {"url": "JVBERi0="}, "file_name": "a.pdf"},
+        {"type": "file_url", "file_url": "https://example.org/a.docx"},
+        {"type": "pdf_url", "pdf_url": {"url": "https://example.org/a.pdf"}},
+        {"type": "video_url", "video_url": {"url": "https://example.org/a", "frame_interval": 1}},
+    ],
+)
+def test_attachments_change_no_answer(perplexity: httpx.Client, part: Any) -> None:
+    content = [{"type": "text", "text": QUESTION}, part]
+    body = ask(perplexity, messages=[{"role": "user", "content": content}]).json()
+    assert body["choices"][0]["message"]["content"] == TEXT
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        {"type": "text"},
+        {"type": "image_url", "image_url": {"url": "ftp://example.org"}},
+        {"type": "image_url", "image_url": "AAAA"},
+        {"type": "file_url", "file_url": {"url": ""}},
+        {"type": "pdf_url"},
+        {"type": "input_audio", "input_audio": {}},
+        {"text": "x"},
+    ],
+)
+def test_other_parts_are_refused(perplexity: httpx.Client, part: Any) -> None:
+    error = ask(perplexity, messages=[{"role": "user", "content": [part]}]).json()["error"]
+    assert error["message"].startswith('["At body -> messages -> 0 -> content')
+
+
 def test_unknown_fields_are_ignored(perplexity: httpx.Client) -> None:
     assert ask(perplexity, stream_options={"include_usage": True}, x=1).status_code == 200
 
@@ -204,6 +316,25 @@ def test_unknown_fields_are_ignored(perplexity: httpx.Client) -> None:
         ),
         ({"model": "unknown-model"}, "invalid_model", "Invalid model 'unknown-model'."),
         ({"response_format": {"type": "json_schema"}}, "bad_request", '["At body -> response'),
+        ({"response_format": {"type": "json_object"}}, "bad_request", '["At body -> response'),
+        (
+            {"response_format": {"type": "regex", "regex": {"regex": "a"}}},
+            "bad_request",
+            '["At body -> response_format: The sandbox writes no text',
+        ),
+        (
+            {"response_format": {"type": "json_schema", "json_schema": {"schema": {"enum": []}}}},
+            "bad_request",
+            '["At body -> response_format -> json_schema -> schema: one of its enums',
+        ),
+        ({"stream_mode": "concise"}, "bad_request", '["At body -> stream_mode: The sandbox'),
+        ({"search_mode": "news"}, "bad_request", '["At body -> search_mode: '),
+        (
+            {"search_after_date_filter": "2024-03-01"},
+            "bad_request",
+            '["At body -> search_after_date_filter: Value error, Input should be a date',
+        ),
+        ({"search_before_date_filter": 3}, "bad_request", '["At body -> search_before_date'),
     ],
 )
 def test_bad_input_is_refused(

@@ -9,11 +9,13 @@ from typing import cast
 from starlette.responses import Response
 
 from qaip_sandbox._wire import Json, Refusal, Stream, event, parse_json, request_id, spaced
-from qaip_sandbox.answers import Answer, generate
+from qaip_sandbox.answers import generate
 from qaip_sandbox.documents import NAMESPACE
 from qaip_sandbox.index import Hit
 from qaip_sandbox.service import Call, Route, Run, Service, bearer
 from qaip_sandbox.text import pieces, words
+
+from ._tasks import task_of_text
 
 __all__ = ["DIFY"]
 
@@ -146,8 +148,10 @@ def _question(body: dict[str, Json], inputs: dict[str, Json]) -> str:
 class _Reply:
     """One answer, blocking or streamed."""
 
-    def __init__(self, call: Call, question: str, answer: Answer, user: str) -> None:
-        self._pieces = generate(answer.text()).pieces
+    def __init__(self, call: Call, question: str, user: str) -> None:
+        task = task_of_text(question)
+        answer = call.library.answer(task.question)
+        self._pieces = generate(task.spoken(answer)).pieces
         self._prompt = len(pieces(question))
         self._resources = [_resource(place, hit) for place, hit in enumerate(answer.hits, 1)]
         self._task, self._message = request_id(), request_id()
@@ -243,7 +247,7 @@ async def _complete(call: Call) -> Response:
     body = _body(call)
     user = _user(body)
     question = _question(body, _shape(body))
-    reply = _Reply(call, question, call.library.answer(question), user)
+    reply = _Reply(call, question, user)
     if body.get("response_mode") == "streaming":
         return Stream(call.pace.walk(reply.events(), b"event: ping\n\n"), headers=_HEADERS)
     return Response(spaced(reply.whole()), 200, _HEADERS, "application/json")

@@ -23,7 +23,8 @@ from qaip_sandbox.answers import Generation, generate
 from qaip_sandbox.service import Call, Route, Service, bearer
 from qaip_sandbox.text import pieces
 
-from ._messages import last_user_text, prompt_tokens
+from ._messages import prompt_tokens
+from ._tasks import Task, task_of, task_of_text
 
 __all__ = ["PAIS"]
 
@@ -186,10 +187,12 @@ class _Reply:
         }
 
 
-def _respond(call: Call, request: _Sampling, question: str, prompt: int) -> Response:
-    answer = call.library.answer(question)
+def _respond(call: Call, request: _Sampling, task: Task, prompt: int) -> Response:
+    answer = call.library.answer(task.question)
     generations = [
-        generate(answer.text(markers=False, variant=index), request.stop, request.max_tokens)
+        generate(
+            task.spoken(answer, markers=False, variant=index), request.stop, request.max_tokens
+        )
         for index in range(request.n)
     ]
     reply = _Reply(request, prompt, generations)
@@ -203,13 +206,13 @@ def _respond(call: Call, request: _Sampling, question: str, prompt: int) -> Resp
 
 async def _complete(call: Call) -> Response:
     request = _parse(_Completion, call)
-    return _respond(call, request, request.prompt, len(pieces(request.prompt)))
+    return _respond(call, request, task_of_text(request.prompt), len(pieces(request.prompt)))
 
 
 async def _chat(call: Call) -> Response:
     request = _parse(_Chat, call)
     messages = [message.model_dump() for message in request.messages]
-    return _respond(call, request, last_user_text(messages), prompt_tokens(messages))
+    return _respond(call, request, task_of(messages), prompt_tokens(messages))
 
 
 async def _models(call: Call) -> Response:

@@ -23,7 +23,7 @@ from qaip_sandbox.answers import Answer, generate
 from qaip_sandbox.documents import NAMESPACE, Chunk
 from qaip_sandbox.service import Call, Route, Service
 
-from ._messages import last_user_text
+from ._tasks import Task, task_of
 
 __all__ = ["QAIP"]
 
@@ -169,12 +169,12 @@ class _Reply:
     """One answer, written as a whole, as lines or as AG-UI events."""
 
     def __init__(
-        self, request: _Completion, answer: Answer, conversation: str, *, later: bool
+        self, request: _Completion, task: Task, answer: Answer, conversation: str, *, later: bool
     ) -> None:
         self._later = later
         self._conversation = conversation
         self._created = int(time.time())
-        self._pieces = generate(answer.text()).pieces
+        self._pieces = generate(task.spoken(answer)).pieces
         describe = _content if later else _citation
         self._chunks = [describe(hit.chunk) for hit in answer.hits]
         self._cites = request.citation
@@ -243,9 +243,9 @@ async def _complete(call: Call) -> Response:
     if isinstance(request, _LaterCompletion):
         conversation, limit = _check_later(call, request), request.limit
     call.state.conversations.add(conversation)
-    question = last_user_text([message.model_dump() for message in request.messages])
-    answer = call.library.answer(question, request.allow, limit)
-    reply = _Reply(request, answer, conversation, later=later)
+    task = task_of([message.model_dump() for message in request.messages])
+    answer = call.library.answer(task.question, request.allow, limit)
+    reply = _Reply(request, task, answer, conversation, later=later)
     headers = {"X-Request-ID": request_id(), "X-Conversation-Id": conversation}
     if not request.stream:
         return json_response(reply.whole(), headers=headers)

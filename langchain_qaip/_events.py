@@ -1,0 +1,139 @@
+"""From the increments of a stream to LangChain's v3 events, without the detour over chunks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass, replace
+from typing import Any
+
+from langchain_qaip._messages import late_facts, to_call, to_usage
+from qaip_core import Choice, Completion, ToolCall
+
+__all__ = ["Event", "Events"]
+
+Event = dict[str, Any]
+
+_TEXT, _REASONING = "text", "reasoning"
+
+
+@dataclass(slots=True)
+class _Block:
+    """One content block, as far as it has arrived."""
+
+    index: int
+    pieces: list[str]
+    call: ToolCall | None = None
+
+
+class Events:
+    """Turns the increments of one stream into events; a block is finished when the stream is.
+
+    Parameters:
+        provider: the ``model_provider``.
+        name_of: returns the model's name for the first increment.
+    """
+
+    def __init__(self, provider: str, name_of: Callable[[Completion], str]) -> None:
+        self._provider = provider
+        self._name_of = name_of
+        self._blocks: dict[Hashable, _Block] = {}
+        self._started = False
+        self._replaced: list[str] = []
+        self._logprobs = Choice()
+
+    def of(self, increment: Completion) -> list[Event]:
+        """Return the events of an increment."""
+        choice = increment.choice
+        events = [] if self._started else [self._start(increment)]
+        if increment.replaces:
+            self._replaced.append(choice.text)
+            choice.text = ""
+        if choice.reasoning:
+            events += self._piece(_REASONING, choice.reasoning)
+        if choice.text:
+            events += self._piece(_TEXT, choice.text)
+        for call in choice.tool_calls:
+            events += self._call(call)
+        if choice.logprobs is not None:
+            self._logprobs += Choice(logprobs=choice.logprobs)
+        if increment.last:
+            events += self._finish(increment, choice)
+        return events
+
+    def _start(self, increment: Completion) -> Event:
+        self._started = True
+        names = {"provider": self._provider, "model": self._name_of(increment)}
+        return {
+            "event": "message-start",
+            "role": "ai",
+            "id": increment.id or "",
+            "metadata": names,
+        }
+
+    def _piece(self, kind: str, text: str) -> list[Event]:
+        """Return what a piece of text or reasoning adds; both are named as their block is."""
+        block = self._blocks.get(kind)
+        events = []
+        if block is None:
+            block = self._blocks[kind] = _Block(len(self._blocks), [])
+            events.append(_started(block, {"type": kind, kind: ""}))
+        block.pieces.append(text)
+        return [*events, _delta(block, {"type": f"{kind}-delta", kind: text})]
+
+    def _call(self, call: ToolCall) -> list[Event]:
+        block = self._blocks.get(call.index)
+        events = []
+        if block is None:
+            block = self._blocks[call.index] = _Block(len(self._blocks), [], call)
+            head = {"type": "tool_call_chunk", "id": call.id, "name": call.name, "args": ""}
+            events.append(_started(block, {**head, "index": call.index}))
+        if call.arguments:
+            block.pieces.append(call.arguments)
+            events.append(_delta(block, {"type": "tool-call-delta", "args": call.arguments}))
+        return events
+
+    def _finish(self, increment: Completion, choice: Choice) -> list[Event]:
+        if self._replaced:  # offsets into the text that is valid fit no text that was shown
+            sources = tuple(replace(c, spans=()) for c in increment.citations)
+            increment = replace(increment, citations=sources)
+        more, facts = late_facts(increment, choice)
+        if self._logprobs.logprobs is not None:
+            facts["logprobs"] = self._logprobs.logprobs
+        events = []
+        if more and _TEXT not in self._blocks:
+            self._blocks[_TEXT] = empty = _Block(len(self._blocks), [])
+            events.append(_started(empty, {"type": _TEXT, _TEXT: ""}))
+        for kind, block in self._blocks.items():
+            content = self._content(kind, block, more)
+            events.append(
+                {"event": "content-block-finish", "index": block.index, "content": content}
+            )
+        if self._replaced:
+            more = {**more, "replacements": self._replaced}
+        return [*events, _finished(facts, more, to_usage(increment.usage))]
+
+    def _content(self, kind: Hashable, block: _Block, more: dict[str, Any]) -> Any:
+        said = "".join(block.pieces)
+        if block.call is not None:
+            return to_call(replace(block.call, arguments=said))
+        content: dict[str, Any] = {"type": kind, str(kind): said}
+        if kind == _TEXT and "annotations" in more:
+            content["annotations"] = list(more["annotations"])
+        return content
+
+
+def _started(block: _Block, content: Event) -> Event:
+    return {"event": "content-block-start", "index": block.index, "content": content}
+
+
+def _delta(block: _Block, delta: Event) -> Event:
+    return {"event": "content-block-delta", "index": block.index, "delta": delta}
+
+
+def _finished(facts: dict[str, Any], more: dict[str, Any], usage: Any) -> Event:
+    event: Event = {"event": "message-finish", "metadata": facts}
+    if usage is not None:
+        event["usage"] = usage
+    if more:
+        event["additional_kwargs"] = more
+    return event

@@ -1,0 +1,97 @@
+"""Which tools a model would call, and with what."""
+
+import re
+from collections.abc import Sequence
+
+from qaip_sandbox._wire import compact, request_id
+from qaip_sandbox.clues import Clues, name_words
+from qaip_sandbox.protocols._messages import text_of
+from qaip_sandbox.schemas import Impossible
+from qaip_sandbox.text import terms
+from qaip_sandbox.values import instance
+
+from .request import Chat, Named, Tool, invalid
+
+__all__ = ["chosen", "new_id", "results", "written"]
+
+# Words of a description that tell how a tool is used rather than what it is about.
+_ABOUT_TOOLS = frozenset(
+    term.stem
+    for term in terms(
+        "argument data document function information input integer number output parameter query"
+        " result return search string text tool user value"
+    )
+)
+
+
+def chosen(request: Chat, question: str) -> list[Tool]:
+    """Return the tools that the answer to `question` calls, none for an answer in words."""
+    tools, choice = request.tools or [], request.tool_choice or "auto"
+    if isinstance(choice, Named):
+        return [tool for tool in tools if tool.function.name == choice.function.name][:1]
+    if not tools or choice == "none" or (choice == "auto" and request.messages[-1].role != "user"):
+        return []
+    named = sorted(
+        (tool for tool in tools if _place(tool, question) >= 0),
+        key=lambda tool: _place(tool, question),
+    )
+    if len(named) > 1 and request.parallel_tool_calls:
+        return named
+    best = max(tools, key=lambda tool: _fitness(tool, question))
+    return [best] if choice != "auto" or _fitness(best, question) > (False, 0) else []
+
+
+def written(tools: Sequence[Tool], question: str) -> list[str]:
+    """Return the arguments of the calls as JSON, with values from `question`.
+
+    Raises:
+        Refusal: no arguments conform to the parameters of a tool.
+    """
+    # The calls share the clues: what one has taken is not for the next.
+    clues = Clues(question)
+    return [_arguments(tool, clues) for tool in tools]
+
+
+def new_id() -> str:
+    """Return an id for a call."""
+    return f"call_{request_id().replace('-', '')[:24]}"
+
+
+def results(request: Chat) -> list[str]:
+    """Return what the tools said last, if nobody has spoken since; else nothing."""
+    found: list[str] = []
+    for message in reversed(request.messages):
+        if message.role != "tool":
+            break
+        found.insert(0, text_of(message.model_dump()["content"]))
+    return found
+
+
+def _arguments(tool: Tool, clues: Clues) -> str:
+    schema = tool.function.parameters or {"type": "object", "properties": {}}
+    try:
+        return compact(instance(schema, clues)).decode()
+    except Impossible as fault:
+        raise invalid(
+            f"JSON Schema not supported: {fault}, field: 'tools', value: {tool.function.name!r}"
+        ) from None
+
+
+def _place(tool: Tool, text: str) -> int:
+    name = re.escape(tool.function.name)
+    found = re.search(rf"(?<![\w-]){name}(?![\w-])", text)
+    return found.start() if found else -1
+
+
+def _fitness(tool: Tool, question: str) -> tuple[bool, int]:
+    """Say whether the question names the tool, and count the words that they share."""
+    about = f"{' '.join(name_words(tool.function.name))} {tool.function.description or ''}"
+    described = {term.stem for term in terms(about)} - _ABOUT_TOOLS
+    asked = [term.stem for term in terms(question)]
+    shared = sum(any(_alike(word, other) for other in described) for word in asked)
+    return _place(tool, question) >= 0, shared
+
+
+def _alike(one: str, other: str) -> bool:
+    short, long = sorted((one, other), key=len)
+    return one == other or (len(short) >= 4 and short.isascii() and long.startswith(short))
