@@ -25,6 +25,7 @@ __all__ = [
     "as_list",
     "event_stream",
     "invalid",
+    "names_of",
     "refuse_unknown",
 ]
 
@@ -202,7 +203,7 @@ class Endpoint:
             InvalidParameterError: one is unknown, out of range, or required and missing.
         """
         given = {k: v for k, v in self.by_name(values).items() if v is not None}
-        refuse_unknown(given, list(self.params.model_fields), self.backend.title)
+        refuse_unknown(given, names_of(self.params), self.backend.title)
         for name in self.required:
             if name not in given:
                 raise InvalidParameterError(f"{self.backend.title} needs {name!r}: pass {name}=...")
@@ -231,6 +232,12 @@ class Listing(Generic[T]):
     backend: Backend
     path: str
     decode: Callable[[Any], T]
+
+
+def names_of(model: type[BaseModel]) -> list[str]:
+    """Return the names that a model's fields go by, aliases last."""
+    fields = model.model_fields
+    return [*fields, *(field.alias for field in fields.values() if field.alias)]
 
 
 def refuse_unknown(given: Mapping[str, Any], known: Sequence[str], owner: str) -> None:

@@ -18,7 +18,7 @@ OTHERS: dict[str, dict[str, Any]] = {
     "fireworks": {"temperature": 0.1},
     "pais": {"seed": 3},
     "perplexity": {"search_recency_filter": "week"},
-    "dify": {"inputs": {"tone": "dry"}},
+    "dify": {"variables": {"tone": "dry"}},
 }
 
 
