@@ -82,7 +82,7 @@ class ChatModel(Model, BaseChatModel):
     ) -> Iterator[ChatGenerationChunk]:
         with as_langchain():
             turns, values = self._asked(messages, self._streamed(stop, kwargs))
-            chunks = ChatChunks(self.provider, partial(self.name_of, values=values))
+            chunks = self._chunks(values)
             stream = self.client.stream(self.endpoint, turns, values)
             with closing(stream) as increments:
                 for increment in increments:
@@ -100,7 +100,7 @@ class ChatModel(Model, BaseChatModel):
     ) -> AsyncIterator[ChatGenerationChunk]:
         with as_langchain():
             turns, values = self._asked(messages, self._streamed(stop, kwargs))
-            chunks = ChatChunks(self.provider, partial(self.name_of, values=values))
+            chunks = self._chunks(values)
             stream = self.async_client.stream(self.endpoint, turns, values)
             async with aclosing(stream) as increments:
                 async for increment in increments:
@@ -147,14 +147,19 @@ class ChatModel(Model, BaseChatModel):
                     for event in events.of(increment):
                         yield event
 
+    def _chunks(self, values: Mapping[str, Any]) -> ChatChunks:
+        return ChatChunks(self.provider, partial(self.name_of, values=values))
+
     def _asked(
         self, messages: Sequence[BaseMessage], values: dict[str, Any]
     ) -> tuple[list[Message], dict[str, Any]]:
         """Return turns and parameters; a format that the service lacks is asked for in words."""
         turns = to_turns(messages)
-        if "response_format" in values and not self.endpoint.takes("response_format"):
-            turns = [*instructions(values.pop("response_format")), *turns]
-        return turns, values
+        wanted = values.get("response_format")
+        if wanted is None or wanted.get("type") in self.endpoint.formats:
+            return turns, values
+        del values["response_format"]
+        return [*instructions(wanted, self.endpoint.backend.title), *turns], values
 
     def bind_tools(
         self,
@@ -192,10 +197,14 @@ class ChatModel(Model, BaseChatModel):
 
     def _refuse_tools(self) -> None:
         if not self.endpoint.takes("tools"):
+            cited = (
+                " To let an agent ask it, give such a model chat.as_retriever() as a tool."
+                if self.endpoint.cites
+                else ""
+            )
             raise InvalidParameterError(
-                f"{self.endpoint.backend.title} takes no tools. To let an agent ask it, give "
-                "chat.as_retriever() as a tool to a model that does, such as ChatFireworks; for "
-                "structured answers use with_structured_output()"
+                f"{self.endpoint.backend.title} takes no tools; ChatFireworks does.{cited} "
+                "For structured answers use with_structured_output()."
             )
 
     def with_structured_output(

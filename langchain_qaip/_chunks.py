@@ -8,10 +8,11 @@ from typing import Any
 
 from langchain_core.messages import AIMessageChunk
 from langchain_core.outputs import ChatGenerationChunk
+from langchain_core.utils.json import parse_partial_json
 
-from langchain_qaip._messages import late_facts, to_chunk, to_usage
+from langchain_qaip._messages import late_facts, to_call, to_chunk, to_usage
 from langchain_qaip._twin import twin
-from qaip_core import Choice, Completion
+from qaip_core import Choice, Completion, ToolCall
 
 __all__ = ["ChatChunks"]
 
@@ -25,6 +26,7 @@ class ChatChunks:
     """
 
     def __init__(self, provider: str, name_of: Callable[[Completion], str]) -> None:
+        self._called = Choice()
         self._name_of = name_of
         self._facts: dict[str, Any] = {"model_provider": provider}
         self._started = False
@@ -43,9 +45,12 @@ class ChatChunks:
         if choice.reasoning:  # never on one chunk with text: LangChain would split the text
             ready.append(self._chunk(Choice(reasoning=choice.reasoning)))
             choice.reasoning = ""
+        if choice.tool_calls:
+            self._called += Choice(tool_calls=choice.tool_calls)
         if choice.text or choice.tool_calls or choice.logprobs is not None:
             ready.append(self._chunk(choice))
         if increment.last:
+            ready += self._spoiled()
             ready.append(self._closing(increment, choice))
         return ready
 
@@ -96,6 +101,34 @@ class ChatChunks:
             chunk_position="last",
         )
         return ChatGenerationChunk(message=message)
+
+    def _spoiled(self) -> list[ChatGenerationChunk]:
+        """Return fragments that make invalid what is no call, as it is in a whole answer.
+
+        LangChain guesses the end of arguments that were cut; an agent would run the guess.
+        """
+        broken = [c for c in self._called.tool_calls if to_call(c)["type"] == "invalid_tool_call"]
+        return [
+            self._chunk(Choice(tool_calls=(ToolCall(arguments=tail, index=call.index),)))
+            for call in broken
+            if (tail := _spoiling(call.arguments))
+        ]
+
+
+# After one of these no guess is left, whatever the arguments were cut in.
+_TAILS = ("]", "}", '"]', '"}', '""]', '\\""]')
+
+
+def _spoiling(arguments: str) -> str | None:
+    """Return an end that makes LangChain see that arguments are no JSON object."""
+    return next((tail for tail in ("", *_TAILS) if not _guessable(arguments + tail)), None)
+
+
+def _guessable(arguments: str) -> bool:
+    try:
+        return isinstance(parse_partial_json(arguments), dict)
+    except ValueError:
+        return False
 
 
 def _is_plain(increment: Completion, choice: Choice) -> bool:

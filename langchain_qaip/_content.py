@@ -38,7 +38,8 @@ def to_content(message: BaseMessage) -> str | list[Part]:
         blocks = [block for block in blocks if block.get("type") == "text"]
     parts = [_part(block) for block in blocks]
     if all(part["type"] == "text" for part in parts):
-        return "".join(part["text"] for part in parts)
+        holds_documents = any(block.get("type") == "text-plain" for block in blocks)
+        return ("\n\n" if holds_documents else "").join(part["text"] for part in parts)
     return parts
 
 
@@ -54,25 +55,40 @@ def reasoning_of(message: BaseMessage) -> str | None:
 def _part(block: Mapping[str, Any]) -> Part:
     kind = block.get("type")
     if kind in _WIRE_PARTS:
-        return block
+        return _wire_part(str(kind), block)
     write = _WRITERS.get(str(kind))
     if write is None:
+        what = f"{kind!r} content" if kind else "a content block without a type"
         raise InvalidParameterError(
-            f"{kind!r} content cannot be sent: no service takes it. Known are "
+            f"{what} cannot be sent: no service takes it. Known are "
             f"{', '.join(sorted({*_WRITERS, *_WIRE_PARTS}))}"
         )
     return write(block)
+
+
+def _wire_part(kind: str, block: Mapping[str, Any]) -> Part:
+    """Return a part in the service's form, without keys that belong to other vendors."""
+    held = block.get(kind)
+    part = {"type": kind, kind: {"url": held} if isinstance(held, str) else held}
+    return {**part, "file_name": block["file_name"]} if block.get("file_name") else part
 
 
 def _text(block: Mapping[str, Any]) -> Part:
     return {"type": "text", "text": str(block.get("text") or "")}  # without other vendors' keys
 
 
-def _image(block: Mapping[str, Any]) -> Part:
+def _unwrapped(block: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return Anthropic's form of an image or a document as LangChain's."""
     source = block.get("source")
-    if isinstance(source, Mapping):  # Anthropic's form
-        mime, data = source.get("media_type"), source.get("data")
-        block = {"url": source.get("url"), "base64": data, "mime_type": mime}
+    if not isinstance(source, Mapping):
+        return block
+    mime, data = source.get("media_type"), source.get("data")
+    named = {"filename": block.get("title")}
+    return {**named, "url": source.get("url"), "base64": data, "mime_type": mime}
+
+
+def _image(block: Mapping[str, Any]) -> Part:
+    block = _unwrapped(block)
     return {"type": "image_url", "image_url": {"url": _link(block, "an image")}}
 
 
@@ -82,11 +98,11 @@ def _video(block: Mapping[str, Any]) -> Part:
 
 def _file(block: Mapping[str, Any]) -> Part:
     """Return a document; its bytes are sent as they are, without a ``data:`` head."""
-    data = block.get("base64")
-    part: dict[str, Any] = {
-        "type": "file_url",
-        "file_url": {"url": data or _link(block, "a file")},
-    }
+    block = _unwrapped(block)
+    url = block.get("base64") or _link(block, "a file")
+    if url.startswith("data:"):
+        url = url.partition(",")[2]
+    part: dict[str, Any] = {"type": "file_url", "file_url": {"url": url}}
     name = block.get("filename") or (block.get("extras") or {}).get("filename")
     return {**part, "file_name": name} if name else part
 
@@ -121,6 +137,7 @@ _WRITERS: Mapping[str, Callable[[Mapping[str, Any]], Part]] = {
     "image": _image,
     "video": _video,
     "file": _file,
+    "document": _file,
     "text-plain": _plain,
     "non_standard": _foreign,
 }

@@ -47,12 +47,15 @@ def to_json_schema(schema: Any, strict: bool | None = None) -> dict[str, Any]:
     elif isinstance(schema, dict) and not schema.keys() & {"title", "name", "function"}:
         schema = {"title": "answer", **schema}
     try:
-        return convert_to_json_schema(schema, strict=strict)
+        described = convert_to_json_schema(schema, strict=strict)
+        if not described.keys() & {"properties", "anyOf", "oneOf"}:
+            raise ValueError("it is not a schema of objects")
     except (TypeError, ValueError) as error:
         raise InvalidParameterError(
-            f"no schema: {schema!r:.200}; pass a pydantic class, a TypedDict, a JSON schema or "
-            "an OpenAI function"
+            f"no schema of objects: {schema!r:.200}; pass a pydantic class, a TypedDict, a JSON "
+            "schema or an OpenAI function"
         ) from error
+    return described
 
 
 def to_response_format(schema: Any, strict: bool | None = None) -> dict[str, Any]:
@@ -68,8 +71,8 @@ def to_response_format(schema: Any, strict: bool | None = None) -> dict[str, Any
     }
 
 
-def instructions(response_format: dict[str, Any]) -> list[Message]:
-    """Return the turn that asks for a format where the service itself has none.
+def instructions(response_format: dict[str, Any], service: str) -> list[Message]:
+    """Return the turn that asks for a format which the service itself does not enforce.
 
     Raises:
         InvalidParameterError: it cannot be asked for in words.
@@ -82,7 +85,7 @@ def instructions(response_format: dict[str, Any]) -> list[Message]:
         schema = json.dumps(to_json_schema(response_format), ensure_ascii=False)
         text += f" It must conform to this JSON Schema:\n```json\n{schema}\n```"
     elif kind != "json_object":
-        raise InvalidParameterError(f"the service takes no response_format of type {kind!r}")
+        raise InvalidParameterError(f"{service} takes no response_format of type {kind!r}")
     return [Message("system", text)]
 
 
@@ -137,13 +140,13 @@ class StructuredOutputParser(BaseTransformOutputParser[Any]):
             return self.parse(result[0].text)
         try:
             said = self._arguments(message) if self.tool else _json_in(str(message.text))
+            return self._checked(said, said)
         except OutputParserException as error:
             if message.response_metadata.get("finish_reason") != "length":
                 raise
             raise OutputParserException(
                 f"the answer was cut at max_tokens: {error}", llm_output=error.llm_output
             ) from error
-        return self._checked(said, said)
 
     def _arguments(self, message: AIMessage) -> str:
         for call in message.tool_calls:
@@ -226,14 +229,18 @@ class _Growing:
         return [] if whole == self._shown else [whole]
 
 
+_OPENING = re.compile(r'\{\s*["}]')  # braces in prose are no objects
+
+
 def _json_in(text: str) -> str:
     """Return the first JSON object in a text, as it stands there."""
     if text.lstrip().startswith("<think>"):
         text = text.rpartition("</think>")[2]
-    start = text.find("{")
+    opening = _OPENING.search(text)
     try:
-        if start < 0:
+        if opening is None:
             raise ValueError("there is none")
+        start = opening.start()
         end = json.JSONDecoder().raw_decode(text, start)[1]
     except ValueError as error:
         raise OutputParserException(
@@ -247,8 +254,8 @@ def _partly(text: str) -> Any:
     try:
         return json.loads(_json_in(text))
     except OutputParserException:
-        start = text.find("{")
+        opening = _OPENING.search(text)
     try:
-        return parse_partial_json(text[start:]) if start >= 0 else None
+        return parse_partial_json(text[opening.start() :]) if opening else None
     except ValueError:
         return None

@@ -20,8 +20,22 @@ _PLAIN = {"auto": "auto", "none": "none", False: "none"}
 
 
 def to_tools(tools: Sequence[Tool], strict: bool | None) -> list[dict[str, Any]]:
-    """Return tools of any kind that LangChain knows as function declarations."""
-    return [convert_to_openai_tool(tool, strict=strict) for tool in tools]
+    """Return tools of any kind that LangChain knows as function declarations.
+
+    Raises:
+        InvalidParameterError: one is none.
+    """
+    return [_declared(tool, strict) for tool in tools]
+
+
+def _declared(tool: Tool, strict: bool | None) -> dict[str, Any]:
+    try:
+        return convert_to_openai_tool(tool, strict=strict)
+    except (TypeError, ValueError) as error:
+        raise InvalidParameterError(
+            f"no tool: {tool!r:.200}; pass a function, a LangChain tool, a pydantic class, a "
+            "TypedDict or an OpenAI function"
+        ) from error
 
 
 def to_tool_choice(choice: ToolChoice, tools: Sequence[dict[str, Any]]) -> Any:

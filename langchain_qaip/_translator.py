@@ -32,7 +32,10 @@ def translate(message: AIMessage) -> list[Any]:
         block: dict[str, Any] = {"type": "text", "text": text}
         blocks.append({**block, "annotations": list(cited)} if cited else block)
     if isinstance(message, AIMessageChunk) and message.chunk_position != "last":
-        blocks.extend(message.tool_call_chunks)
+        # Numbers of their own, or LangChain adds them to the block of text with that number.
+        blocks.extend(
+            {**call, "index": f"lc_tc_{call['index']}"} for call in message.tool_call_chunks
+        )
     else:
         blocks.extend(message.tool_calls)
         blocks.extend(message.invalid_tool_calls)

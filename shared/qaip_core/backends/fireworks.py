@@ -202,7 +202,7 @@ def _turn(message: Message) -> dict[str, Any]:
     if message.tool_calls:
         turn["tool_calls"] = [
             {
-                "id": call.id,
+                "id": call.id or f"call_{call.index}",
                 "type": "function",
                 "function": {"name": call.name, "arguments": call.arguments},
             }
