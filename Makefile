@@ -3,12 +3,13 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 LATEST := $(VENV)-latest
+PEERS := $(VENV)-peers
 DOCS ?= docs
 BACKEND ?=
 ASK ?=
 export DOCS ASK BACKEND
 
-.PHONY: demo test test-latest lint types check constraints clean
+.PHONY: demo test test-latest peers lint types check constraints clean
 
 demo: $(VENV)/.demo
 	@$(BIN)/python examples/quickstart.py
@@ -21,6 +22,10 @@ test: $(VENV)/.dev
 test-latest: $(LATEST)/.ready
 	@$(LATEST)/bin/uv pip list --quiet --python $(LATEST)/bin/python | grep -E '^(langchain|certifi)' || true
 	$(LATEST)/bin/python -m pytest --numprocesses auto tests/langchain tests/test_house.py
+
+# Measures other packages beside this one, and writes what it finds into the comparison.
+peers: $(PEERS)/.ready
+	$(PEERS)/bin/python benchmarks/peers/compare.py --write docs/comparison.md
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
@@ -58,6 +63,13 @@ $(LATEST)/.ready: pyproject.toml
 		--override $(LATEST)/overrides.txt -e '.[all,dev]'
 	@touch $@
 
+$(PEERS)/.ready: pyproject.toml constraints.txt
+	@echo "Installing the other packages in $(PEERS) (once) ..."
+	@$(PYTHON) -m venv $(PEERS)
+	@$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt \
+		-e '.[langchain]' langchain langchain-openai langchain-fireworks langchain-perplexity
+	@touch $@
+
 # Pins the tested versions; no index options, so that no download address is recorded.
 constraints: $(VENV)/.dev
 	$(BIN)/python -m pip install --quiet uv
@@ -65,4 +77,4 @@ constraints: $(VENV)/.dev
 		--no-emit-find-links --all-extras pyproject.toml -o constraints.txt
 
 clean:
-	rm -rf $(VENV) $(LATEST) build dist .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(LATEST) $(PEERS) build dist .mypy_cache .pytest_cache .ruff_cache

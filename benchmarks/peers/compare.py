@@ -1,0 +1,102 @@
+"""Measure our classes and their peers, and print the table (or write it into the page).
+
+    python benchmarks/peers/compare.py [--write docs/comparison.md] [--reasons] [--only ID ...]
+
+Peers that are not installed are left out; ``make peers`` installs them all.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import sys
+from collections.abc import Iterable, Sequence
+from importlib import metadata
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path[:0] = [str(ROOT / folder) for folder in ("tests", ".", "shared")]
+
+from support.peers.check import Cell, Group, measure  # noqa: E402
+from support.peers.subjects import SUBJECTS, Subject  # noqa: E402
+from support.peers.table import GROUPS  # noqa: E402
+
+BEGIN = "<!-- measured: begin -->"
+END = "<!-- measured: end -->"
+
+
+def measured(group: Group, subjects: Sequence[Subject], only: set[str]) -> Iterable[Sequence[Cell]]:
+    """Yield the cells of each row of a group."""
+    for check in group.checks:
+        if not only or check.id in only:
+            yield [measure(check, subject) for subject in subjects]
+
+
+def section(group: Group, rows: Iterable[Sequence[Cell]], subjects: Sequence[Subject]) -> str:
+    """Return a group as Markdown: its table, then what its titles leave open."""
+    heads = ["", *(subject.title for subject in subjects)]
+    lines = [f"### {group.title}", "", _line(heads), _line(["---"] * len(heads))]
+    for check, cells in zip(group.checks, rows, strict=True):
+        lines.append(_line([check.title, *(cell.text for cell in cells)]))
+    notes = [f"- {check.title}: {check.note}" for check in group.checks if check.note]
+    return "\n".join([*lines, "", *notes, ""] if notes else [*lines, ""])
+
+
+def _line(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def versions(subjects: Sequence[Subject]) -> str:
+    """Return the versions that were measured."""
+    names = ["langchain-core", *dict.fromkeys(s.distribution for s in subjects if not s.ours)]
+    return "Measured with " + ", ".join(f"{n} {metadata.version(n)}" for n in names) + "."
+
+
+def explain(group: Group, rows: Sequence[Sequence[Cell]], subjects: Sequence[Subject]) -> None:
+    """Print why each part that failed did."""
+    for check, cells in zip(group.checks, rows, strict=True):
+        for subject, cell in zip(subjects, cells, strict=True):
+            for part, error in cell.reasons.items():
+                why = " ".join(f"{type(error).__name__}: {error}".split())[:230]
+                print(f"{check.id} / {part or '-'} / {subject.id}: {why}", file=sys.stderr)
+
+
+def _alone() -> None:
+    """No key, address or tracing of the environment reaches the models."""
+    prefixes = ("OPENAI_", "PPLX_", "PERPLEXITY_", "FIREWORKS_", "LANGSMITH_", "LANGCHAIN_")
+    for name in [n for n in os.environ if n.startswith(prefixes)]:
+        del os.environ[name]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--write", type=Path, help="the page whose table is rewritten")
+    parser.add_argument("--reasons", action="store_true", help="say why each part failed")
+    parser.add_argument("--only", nargs="*", default=[], help="measure these rows only")
+    options = parser.parse_args()
+    _alone()
+    logging.disable(logging.CRITICAL)
+    subjects = [subject for subject in SUBJECTS if subject.installed]
+    only = set(options.only)
+    sections = []
+    for full in GROUPS:
+        group = Group(full.title, [c for c in full.checks if not only or c.id in only])
+        if not group.checks:
+            continue
+        rows = list(measured(group, subjects, only))
+        sections.append(section(group, rows, subjects))
+        if options.reasons:
+            explain(group, rows, subjects)
+    text = "\n".join([versions(subjects), "", *sections])
+    if not options.write:
+        print(text)
+        return
+    page = options.write.read_text()
+    head, rest = page.split(BEGIN)
+    _, tail = rest.split(END)
+    options.write.write_text(f"{head}{BEGIN}\n{text}{END}{tail}")
+
+
+if __name__ == "__main__":
+    main()
