@@ -121,11 +121,16 @@ class ChatModel(Model, BaseChatModel):
         with as_langchain():
             turns, values = self._asked(messages, self._streamed(stop, kwargs))
             events = Events(self.provider, partial(self.name_of, values=values))
+            last: list[Event] = []
             with closing(self.client.stream(self.endpoint, turns, values)) as increments:
                 for increment in increments:
                     if run_manager and (text := increment.text):
                         run_manager.on_llm_new_token(text)
-                    yield from events.of(increment)
+                    if increment.last:
+                        last = events.of(increment)
+                    else:
+                        yield from events.of(increment)
+            yield from last  # now that the connection is free: nobody asks for more after these
 
     async def _astream_chat_model_events(
         self,
@@ -139,13 +144,19 @@ class ChatModel(Model, BaseChatModel):
         with as_langchain():
             turns, values = self._asked(messages, self._streamed(stop, kwargs))
             events = Events(self.provider, partial(self.name_of, values=values))
+            last: list[Event] = []
             stream = self.async_client.stream(self.endpoint, turns, values)
             async with aclosing(stream) as increments:
                 async for increment in increments:
                     if run_manager and (text := increment.text):
                         await run_manager.on_llm_new_token(text)
+                    if increment.last:
+                        last = events.of(increment)
+                        continue
                     for event in events.of(increment):
                         yield event
+            for event in last:
+                yield event
 
     def _chunks(self, values: Mapping[str, Any]) -> ChatChunks:
         return ChatChunks(self.provider, partial(self.name_of, values=values))

@@ -6,6 +6,7 @@ import pickle
 import warnings
 from collections.abc import Callable
 from typing import Any
+from unittest.mock import patch
 
 from langchain_core._api import LangChainBetaWarning
 from langchain_core.caches import InMemoryCache
@@ -129,16 +130,17 @@ def _counts_tools(model: Any) -> int:
 
 def _by_name(subject: Subject, server: FaultServer) -> None:
     try:
-        from langchain.chat_models import init_chat_model
+        from langchain.chat_models import base, init_chat_model
     except ImportError as error:
         raise NotMeasuredError("langchain is not installed") from error
     provider = subject.id
-    if subject.ours:
-        import langchain_qaip
+    with patch.object(base, "_BUILTIN_PROVIDERS", dict(base._BUILTIN_PROVIDERS)):
+        if subject.ours:
+            import langchain_qaip
 
-        langchain_qaip.register_providers()  # type: ignore[attr-defined]
-        provider = f"qaip-{subject.id.removeprefix('ours-')}"
-    model = init_chat_model(f"{provider}:echo-model", api_key=KEY)
+            langchain_qaip.register_providers()  # type: ignore[attr-defined]
+            provider = f"qaip-{subject.id.removeprefix('ours-')}"
+        model = init_chat_model(f"{provider}:echo-model", api_key=KEY)
     assert type(model).__name__ == subject.chat.partition(":")[2]
 
 
