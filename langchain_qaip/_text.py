@@ -28,16 +28,16 @@ from qaip_core.types import add_up
 __all__ = ["TextModel"]
 
 
-_running: ContextVar[Mapping[str, Any]] = ContextVar(
-    "parameters of the running call", default=MappingProxyType({})
+_running: ContextVar[tuple[Any, Mapping[str, Any]]] = ContextVar(
+    "a model and the parameters of its running call", default=(None, MappingProxyType({}))
 )
 _TRACING = frozenset({"tags", "metadata", "run_name", "run_id"})
 
 
 @contextmanager
-def _noted(call: Mapping[str, Any]) -> Generator[None, None, None]:
+def _noted(model: TextModel, call: Mapping[str, Any]) -> Generator[None, None, None]:
     """Let the cache key see the parameters of a call, which LangChain leaves out for text LLMs."""
-    token = _running.set({k: v for k, v in call.items() if k not in _TRACING})
+    token = _running.set((model, {k: v for k, v in call.items() if k not in _TRACING}))
     try:
         yield
     finally:
@@ -52,7 +52,9 @@ class TextModel(Model, BaseLLM):
     @property
     def _identifying_params(self) -> Mapping[str, Any]:
         """All that changes an answer, the parameters of the running call included."""
-        return {**super()._identifying_params, **self.values(_running.get())}
+        model, call = _running.get()
+        known = super()._identifying_params
+        return {**known, **self.values(call)} if model is self else known
 
     def generate(
         self,
@@ -62,7 +64,7 @@ class TextModel(Model, BaseLLM):
         **kwargs: Any,
     ) -> LLMResult:
         """Return the answers to several prompts; see LangChain's ``BaseLLM.generate``."""
-        with _noted(kwargs):
+        with _noted(self, kwargs):
             return super().generate(prompts, stop, callbacks, **kwargs)
 
     async def agenerate(
@@ -73,7 +75,7 @@ class TextModel(Model, BaseLLM):
         **kwargs: Any,
     ) -> LLMResult:
         """Return the answers to several prompts; see LangChain's ``BaseLLM.agenerate``."""
-        with _noted(kwargs):
+        with _noted(self, kwargs):
             return await super().agenerate(prompts, stop, callbacks, **kwargs)
 
     def _generate(

@@ -9,9 +9,9 @@ import asyncio
 import threading
 import time
 import weakref
-from collections.abc import AsyncGenerator, Generator, Iterator, Mapping
+from collections.abc import AsyncGenerator, Callable, Generator, Iterator, Mapping
 from contextlib import aclosing, contextmanager, suppress
-from functools import cache
+from functools import cache, partial
 from typing import Any, cast
 
 import httpx
@@ -182,6 +182,9 @@ class Client(Caller):
             if isinstance(error, ServiceTimeoutError):
                 self._leave(exchange, call)
             raise
+        except GeneratorExit:
+            _aside(partial(self._leave, exchange, call))
+            raise
         except BaseException:
             self._leave(exchange, call)
             raise
@@ -208,6 +211,21 @@ class Client(Caller):
                 self._own = httpx.Client(verify=_tls(), limits=_LIMITS, mounts=_DIRECT)
                 self._release = weakref.finalize(self, self._own.close)
             return self._own
+
+
+def _aside(act: Callable[[], None]) -> None:
+    """Do something in a thread of its own, and wait for it, but not for ever.
+
+    The garbage collector may close an abandoned stream in the middle of anything, also while
+    this very thread holds the lock of the pool that the connection goes back to.
+    """
+    thread = threading.Thread(target=act, daemon=True)
+    try:
+        thread.start()
+    except RuntimeError:  # the interpreter is shutting down
+        act()
+    else:
+        thread.join(_CANCEL_SECONDS)
 
 
 @contextmanager
@@ -266,9 +284,9 @@ class _Exchange(_Transaction):
                     return
 
     def close(self) -> None:
-        if self._response is not None:
-            self._response.close()
-            self._response = self._chunks = None
+        response, self._response, self._chunks = self._response, None, None
+        if response is not None:
+            response.close()
 
 
 class AsyncClient(Caller):

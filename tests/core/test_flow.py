@@ -689,6 +689,21 @@ def test_closing_a_sync_stream_frees_its_socket(server: FaultServer, sync_client
     assert server.wait_closed(0.5)
 
 
+def test_a_stream_is_closed_even_while_its_thread_holds_the_pool(
+    server: FaultServer, sync_client: Client
+) -> None:
+    """As when the garbage collector runs in the middle of another call."""
+    server.replies(ENDLESS)
+    stream = sync_client.stream(pais.CHAT, "q", MODEL)
+    next(stream)
+    lock = sync_client.http()._transport._pool._optional_thread_lock
+    started = time.monotonic()
+    with lock:
+        stream.close()
+    assert time.monotonic() - started < 2
+    assert server.wait_closed(0.5)
+
+
 def test_breaking_out_of_a_sync_stream_frees_its_socket(
     server: FaultServer, sync_client: Client
 ) -> None:
