@@ -124,8 +124,8 @@ class ChatModel(Model, BaseChatModel):
             last: list[Event] = []
             with closing(self.client.stream(self.endpoint, turns, values)) as increments:
                 for increment in increments:
-                    if run_manager and (text := increment.text):
-                        run_manager.on_llm_new_token(text)
+                    if run_manager and increment.text and not increment.replaces:
+                        run_manager.on_llm_new_token(increment.text)
                     if increment.last:
                         last = events.of(increment)
                     else:
@@ -148,8 +148,8 @@ class ChatModel(Model, BaseChatModel):
             stream = self.async_client.stream(self.endpoint, turns, values)
             async with aclosing(stream) as increments:
                 async for increment in increments:
-                    if run_manager and (text := increment.text):
-                        await run_manager.on_llm_new_token(text)
+                    if run_manager and increment.text and not increment.replaces:
+                        await run_manager.on_llm_new_token(increment.text)
                     if increment.last:
                         last = events.of(increment)
                         continue
@@ -166,10 +166,11 @@ class ChatModel(Model, BaseChatModel):
     ) -> tuple[list[Message], dict[str, Any]]:
         """Return turns and parameters; a format that the service lacks is asked for in words."""
         turns = to_turns(messages)
-        wanted = values.get("response_format")
-        if wanted is None or wanted.get("type") in self.endpoint.formats:
+        if "response_format" not in values:
             return turns, values
-        del values["response_format"]
+        wanted = to_response_format(values.pop("response_format"))
+        if wanted["type"] in self.endpoint.formats:
+            return turns, {**values, "response_format": wanted}
         return [*instructions(wanted, self.endpoint.backend.title), *turns], values
 
     def bind_tools(
@@ -250,6 +251,10 @@ class ChatModel(Model, BaseChatModel):
         with as_langchain():
             wanted = self._wanted(schema, method, strict)
             described = None if schema is None else to_json_schema(schema)
+            if clash := wanted.keys() & kwargs.keys():
+                raise InvalidParameterError(
+                    f"{', '.join(sorted(clash))}: with_structured_output() sets this itself"
+                )
         marked = {"kwargs": {"method": method}, "schema": described}
         model = self.bind(**wanted, ls_structured_output_format=marked, **kwargs)
         tool = wanted.get("tool_choice", {}).get("function", {}).get("name")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import Any
 
 from langchain_core.messages import AIMessageChunk
@@ -87,10 +86,8 @@ class ChatChunks:
         return ChatGenerationChunk(message=message, generation_info=info)
 
     def _closing(self, increment: Completion, choice: Choice) -> ChatGenerationChunk:
-        if self._replaced:  # offsets into the text that is valid fit no text that was shown
-            increment = replace(
-                increment, citations=tuple(replace(c, spans=()) for c in increment.citations)
-            )
+        if self._replaced:
+            increment = increment.without_spans()
         more, late = late_facts(increment, choice)
         message = AIMessageChunk(
             content="",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from langchain_core.messages import AIMessage, BaseMessage
@@ -38,9 +38,18 @@ def to_content(message: BaseMessage) -> str | list[Part]:
         blocks = [block for block in blocks if block.get("type") == "text"]
     parts = [_part(block) for block in blocks]
     if all(part["type"] == "text" for part in parts):
-        holds_documents = any(block.get("type") == "text-plain" for block in blocks)
-        return ("\n\n" if holds_documents else "").join(part["text"] for part in parts)
+        return _joined(blocks, [part["text"] for part in parts])
     return parts
+
+
+def _joined(blocks: Sequence[Mapping[str, Any]], texts: Sequence[str]) -> str:
+    """Return several texts as one; documents stand apart."""
+    joined, apart = "", False
+    for block, text in zip(blocks, texts, strict=True):
+        document = block.get("type") != "text"
+        joined += ("\n\n" if joined and (document or apart) else "") + text
+        apart = document
+    return joined
 
 
 def reasoning_of(message: BaseMessage) -> str | None:
@@ -96,6 +105,14 @@ def _video(block: Mapping[str, Any]) -> Part:
     return {"type": "video_url", "video_url": {"url": _link(block, "a video")}}
 
 
+def _document(block: Mapping[str, Any]) -> Part:
+    """Return a document in Anthropic's form, which may also be plain text."""
+    source = block.get("source")
+    if isinstance(source, Mapping) and source.get("type") == "text":
+        return _text({"text": source.get("data")})
+    return _file(block)
+
+
 def _file(block: Mapping[str, Any]) -> Part:
     """Return a document; its bytes are sent as they are, without a ``data:`` head."""
     block = _unwrapped(block)
@@ -137,7 +154,7 @@ _WRITERS: Mapping[str, Callable[[Mapping[str, Any]], Part]] = {
     "image": _image,
     "video": _video,
     "file": _file,
-    "document": _file,
+    "document": _document,
     "text-plain": _plain,
     "non_standard": _foreign,
 }

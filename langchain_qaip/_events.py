@@ -8,6 +8,7 @@ from typing import Any
 
 from langchain_qaip._messages import late_facts, to_call, to_usage
 from qaip_core import Choice, Completion, ToolCall
+from qaip_core.types import join_logprobs
 
 __all__ = ["Event", "Events"]
 
@@ -39,7 +40,7 @@ class Events:
         self._blocks: dict[Hashable, _Block] = {}
         self._started = False
         self._replaced: list[str] = []
-        self._logprobs = Choice()
+        self._logprobs: list[Any] = []
 
     def of(self, increment: Completion) -> list[Event]:
         """Return the events of an increment."""
@@ -55,7 +56,7 @@ class Events:
         for call in choice.tool_calls:
             events += self._call(call)
         if choice.logprobs is not None:
-            self._logprobs += Choice(logprobs=choice.logprobs)
+            self._logprobs.append(choice.logprobs)
         if increment.last:
             events += self._finish(increment, choice)
         return events
@@ -93,14 +94,13 @@ class Events:
         return events
 
     def _finish(self, increment: Completion, choice: Choice) -> list[Event]:
-        if self._replaced:  # offsets into the text that is valid fit no text that was shown
-            sources = tuple(replace(c, spans=()) for c in increment.citations)
-            increment = replace(increment, citations=sources)
+        if self._replaced:
+            increment = increment.without_spans()
         more, facts = late_facts(increment, choice)
-        if self._logprobs.logprobs is not None:
-            facts["logprobs"] = self._logprobs.logprobs
+        if self._logprobs:
+            facts["logprobs"] = join_logprobs(self._logprobs)
         events = []
-        if more and _TEXT not in self._blocks:
+        if "annotations" in more and _TEXT not in self._blocks:
             self._blocks[_TEXT] = empty = _Block(len(self._blocks), [])
             events.append(_started(empty, {"type": _TEXT, _TEXT: ""}))
         for kind, block in self._blocks.items():
@@ -108,8 +108,10 @@ class Events:
             events.append(
                 {"event": "content-block-finish", "index": block.index, "content": content}
             )
+        if _REASONING in self._blocks:
+            more["reasoning_content"] = "".join(self._blocks[_REASONING].pieces)
         if self._replaced:
-            more = {**more, "replacements": self._replaced}
+            more["replacements"] = self._replaced
         return [*events, _finished(facts, more, to_usage(increment.usage))]
 
     def _content(self, kind: Hashable, block: _Block, more: dict[str, Any]) -> Any:

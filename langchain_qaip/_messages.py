@@ -82,7 +82,7 @@ def _role(message: BaseMessage) -> Role:
 
 def _tool_calls(message: AIMessage) -> tuple[ToolCall, ...]:
     """Return the calls of a turn; also those that were no JSON, since a result answers each."""
-    calls = [(c["name"], json.dumps(c["args"]), c["id"]) for c in message.tool_calls]
+    calls = [(c["name"], json.dumps(c["args"], default=str), c["id"]) for c in message.tool_calls]
     calls += [(c["name"] or "", c["args"] or "", c["id"]) for c in message.invalid_tool_calls]
     return tuple(ToolCall(*call, index) for index, call in enumerate(calls))
 
@@ -107,7 +107,7 @@ def to_message(answer: Completion, choice: Choice, provider: str, model: str) ->
 def to_call(call: ToolCall) -> Any:
     """Return a tool call; an invalid one if its arguments are no JSON object."""
     try:
-        arguments = json.loads(call.arguments or "{}")
+        arguments = json.loads(call.arguments or "{}", strict=False)  # raw line breaks are common
         if not isinstance(arguments, dict):
             raise ValueError("the arguments are no JSON object")
         return tool_call(name=call.name, args=arguments, id=call.id)

@@ -36,6 +36,9 @@ Method: TypeAlias = Literal["json_schema", "function_calling", "json_mode"]
 _FORMATS = frozenset({"text", "json_object", "json_schema", "grammar", "regex"})
 
 
+_OBJECTS = frozenset({"properties", "anyOf", "oneOf", "allOf"})
+
+
 def to_json_schema(schema: Any, strict: bool | None = None) -> dict[str, Any]:
     """Return a schema of any kind that LangChain knows as JSON schema with a title.
 
@@ -48,7 +51,9 @@ def to_json_schema(schema: Any, strict: bool | None = None) -> dict[str, Any]:
         schema = {"title": "answer", **schema}
     try:
         described = convert_to_json_schema(schema, strict=strict)
-        if not described.keys() & {"properties", "anyOf", "oneOf"}:
+        if "properties" not in described and isinstance(schema, dict):
+            described = dict(schema)  # maps, unions: LangChain keeps objects with properties only
+        if described.get("type") != "object" and not described.keys() & _OBJECTS:
             raise ValueError("it is not a schema of objects")
     except (TypeError, ValueError) as error:
         raise InvalidParameterError(
@@ -130,8 +135,16 @@ class StructuredOutputParser(BaseTransformOutputParser[Any]):
         return "qaip-structured-output"
 
     def parse(self, text: str) -> Any:
-        """Return the object in a text."""
-        return self._checked(_json_in(text), text)
+        """Return the object in a text: the first that fits the class."""
+        wrong: OutputParserException | None = None
+        for found in _objects_in(text):
+            try:
+                return self._checked(found, text)
+            except OutputParserException as error:
+                wrong = wrong or error
+        raise wrong or OutputParserException(
+            f"the answer holds no complete JSON object: {text}", llm_output=text
+        )
 
     def parse_result(self, result: list[Generation], *, partial: bool = False) -> Any:  # noqa: ARG002
         """Return the object in an answer."""
@@ -139,8 +152,9 @@ class StructuredOutputParser(BaseTransformOutputParser[Any]):
         if message is None:
             return self.parse(result[0].text)
         try:
-            said = self._arguments(message) if self.tool else _json_in(str(message.text))
-            return self._checked(said, said)
+            if self.tool:
+                return self._checked(self._arguments(message), str(message.text))
+            return self.parse(str(message.text))
         except OutputParserException as error:
             if message.response_metadata.get("finish_reason") != "length":
                 raise
@@ -148,10 +162,10 @@ class StructuredOutputParser(BaseTransformOutputParser[Any]):
                 f"the answer was cut at max_tokens: {error}", llm_output=error.llm_output
             ) from error
 
-    def _arguments(self, message: AIMessage) -> str:
+    def _arguments(self, message: AIMessage) -> dict[str, Any]:
         for call in message.tool_calls:
             if call["name"] == self.tool:
-                return json.dumps(call["args"], ensure_ascii=False)
+                return call["args"]
         for broken in message.invalid_tool_calls:
             raise OutputParserException(
                 f"the arguments for {broken['name']} are no JSON object: {broken['args']}",
@@ -162,14 +176,14 @@ class StructuredOutputParser(BaseTransformOutputParser[Any]):
             f"the model did not call {self.tool} but said: {text}", llm_output=text
         )
 
-    def _checked(self, said: str, whole: str) -> Any:
+    def _checked(self, found: dict[str, Any], whole: str) -> Any:
         cls = self.schema_class
         if cls is None:
-            return json.loads(said)
+            return found
         try:
-            if issubclass(cls, pydantic.BaseModel):
-                return cls.model_validate_json(said)
-            return cls.parse_obj(json.loads(said))  # pydantic.v1
+            if issubclass(cls, pydantic.BaseModel):  # as JSON: dates of strict classes are text
+                return cls.model_validate_json(json.dumps(found))
+            return cls.parse_obj(found)  # pydantic.v1
         except ValueError as error:
             raise OutputParserException(
                 f"the answer is no {cls.__name__}: {error}", llm_output=whole
@@ -199,6 +213,7 @@ class _Growing:
     def __init__(self, parser: StructuredOutputParser) -> None:
         self._parser = parser
         self._chunks: list[AIMessageChunk] = []
+        self._index: int | None = -1  # of the tool's call, once it has begun
         self._text = ""
         self._shown: Any = None
 
@@ -207,10 +222,7 @@ class _Growing:
         if not isinstance(chunk, AIMessageChunk):
             chunk = AIMessageChunk(content=chunk if isinstance(chunk, str) else chunk.content)
         self._chunks.append(chunk)
-        if self._parser.tool:
-            more = "".join(call["args"] or "" for call in chunk.tool_call_chunks)
-        else:
-            more = str(chunk.text)
+        more = self._arguments(chunk) if self._parser.tool else str(chunk.text)
         if self._parser.schema_class is not None or not more:
             return []
         self._text += more
@@ -219,6 +231,14 @@ class _Growing:
             return []
         self._shown = known
         return [known]
+
+    def _arguments(self, chunk: AIMessageChunk) -> str:
+        """Return what a chunk adds to the arguments of the tool, not to those of others."""
+        for call in chunk.tool_call_chunks:
+            if call["name"] == self._parser.tool:
+                self._index = call["index"]
+        ours = [c["args"] or "" for c in chunk.tool_call_chunks if c["index"] == self._index]
+        return "".join(ours)
 
     def close(self) -> list[Any]:
         """Return the whole object, unless it was the last one shown."""
@@ -230,31 +250,34 @@ class _Growing:
 
 
 _OPENING = re.compile(r'\{\s*["}]')  # braces in prose are no objects
+_DECODER = json.JSONDecoder(strict=False)  # line breaks in strings are common
+_LITERAL = 6  # characters of the longest piece that an end may leave of a number or a word
 
 
-def _json_in(text: str) -> str:
-    """Return the first JSON object in a text, as it stands there."""
+def _objects_in(text: str) -> Iterator[dict[str, Any]]:
+    """Yield the JSON objects in a text, one after the other, none from within another."""
     if text.lstrip().startswith("<think>"):
         text = text.rpartition("</think>")[2]
     opening = _OPENING.search(text)
-    try:
-        if opening is None:
-            raise ValueError("there is none")
+    while opening:
         start = opening.start()
-        end = json.JSONDecoder().raw_decode(text, start)[1]
-    except ValueError as error:
-        raise OutputParserException(
-            f"the answer holds no complete JSON object ({error}): {text}", llm_output=text
-        ) from error
-    return text[start:end]
+        try:
+            found, end = _DECODER.raw_decode(text, start)
+            yield found
+        except json.JSONDecodeError as error:
+            at_the_end = len(text.rstrip()) - error.pos <= _LITERAL
+            if at_the_end or error.msg.startswith("Unterminated"):
+                return  # it was cut: what is complete in it is only a part
+            end = start + 1
+        opening = _OPENING.search(text, end)
 
 
 def _partly(text: str) -> Any:
     """Return what an unfinished JSON object holds; None if that cannot be told yet."""
-    try:
-        return json.loads(_json_in(text))
-    except OutputParserException:
-        opening = _OPENING.search(text)
+    found = next(_objects_in(text), None)
+    if found is not None:
+        return found
+    opening = _OPENING.search(text)
     try:
         return parse_partial_json(text[opening.start() :]) if opening else None
     except ValueError:

@@ -46,6 +46,8 @@ def to_tool_choice(choice: ToolChoice, tools: Sequence[dict[str, Any]]) -> Any:
     """
     if choice is None or isinstance(choice, dict):
         return choice
+    if not isinstance(choice, str | bool):
+        raise InvalidParameterError(f"tool_choice is a name or a switch, not {choice!r}")
     if choice in _ANY:
         return "required"
     if choice in _PLAIN:

@@ -31,6 +31,10 @@ def translate(message: AIMessage) -> list[Any]:
     if text or cited:
         block: dict[str, Any] = {"type": "text", "text": text}
         blocks.append({**block, "annotations": list(cited)} if cited else block)
+    summed = text or more.get("reasoning_content")  # as the last chunk alone has neither
+    if isinstance(message, AIMessageChunk) and not (summed and message.chunk_position == "last"):
+        # With these numbers chunks become one block of each kind, in whatever order they come.
+        blocks = [{**block, "index": f"lc_{block['type']}"} for block in blocks]
     if isinstance(message, AIMessageChunk) and message.chunk_position != "last":
         # Numbers of their own, or LangChain adds them to the block of text with that number.
         blocks.extend(

@@ -6,11 +6,13 @@ Both drive the same steps of `qaip_core.flow`; they differ in ``await`` only.
 from __future__ import annotations
 
 import asyncio
+import sys
 import threading
 import time
 import weakref
 from collections.abc import AsyncGenerator, Callable, Generator, Iterator, Mapping
 from contextlib import aclosing, contextmanager, suppress
+from contextvars import copy_context
 from functools import cache, partial
 from typing import Any, cast
 
@@ -219,13 +221,12 @@ def _aside(act: Callable[[], None]) -> None:
     The garbage collector may close an abandoned stream in the middle of anything, also while
     this very thread holds the lock of the pool that the connection goes back to.
     """
-    thread = threading.Thread(target=act, daemon=True)
-    try:
-        thread.start()
-    except RuntimeError:  # the interpreter is shutting down
+    if sys.is_finalizing():  # no other thread runs any more
         act()
-    else:
-        thread.join(_CANCEL_SECONDS)
+        return
+    thread = threading.Thread(target=copy_context().run, args=(act,), daemon=True)
+    thread.start()
+    thread.join(_CANCEL_SECONDS)
 
 
 @contextmanager

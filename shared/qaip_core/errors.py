@@ -125,6 +125,7 @@ class ServiceError(Exception):
             return
         self.message = _without(self.message, secret)
         self.args = (self.message,)
+        self.code = _without(self.code, secret)
         self.body = _without(self.body, secret)
         self.headers = _without(self.headers, secret)
 

@@ -24,6 +24,7 @@ __all__ = [
     "ToolCall",
     "Usage",
     "add_up",
+    "join_logprobs",
     "source_id",
 ]
 
@@ -188,7 +189,7 @@ class Choice:
             reasoning=self.reasoning + later.reasoning,
             finish_reason=later.finish_reason or self.finish_reason,
             tool_calls=_add_tool_calls(self.tool_calls, later.tool_calls),
-            logprobs=_add_logprobs(self.logprobs, later.logprobs),
+            logprobs=join_logprobs((self.logprobs, later.logprobs)),
         )
 
 
@@ -237,6 +238,10 @@ class Completion:
         """Why the first choice ended."""
         return self.choice.finish_reason
 
+    def without_spans(self) -> Completion:
+        """Return a copy whose citations have no offsets, since they fit no text that was shown."""
+        return replace(self, citations=tuple(replace(c, spans=()) for c in self.citations))
+
     def __add__(self, later: Completion) -> Completion:
         """Return the sum of two neighbouring increments."""
         by_index = {} if later.replaces else {c.index: c for c in self.choices}
@@ -274,12 +279,13 @@ def _joined(pieces: Sequence[Choice]) -> Choice:
     """Return one choice of its pieces; few of them hold more than text."""
     total = Choice(index=pieces[0].index)
     for piece in pieces:
-        if piece.finish_reason or piece.tool_calls or piece.logprobs is not None:
-            total = total + replace(piece, text="", reasoning="")
+        if piece.finish_reason or piece.tool_calls:
+            total = total + replace(piece, text="", reasoning="", logprobs=None)
     return replace(
         total,
         text="".join([piece.text for piece in pieces]),
         reasoning="".join([piece.reasoning for piece in pieces]),
+        logprobs=join_logprobs(piece.logprobs for piece in pieces),
     )
 
 
@@ -321,16 +327,25 @@ def _join(known: ToolCall, more: ToolCall) -> ToolCall:
     )
 
 
-def _add_logprobs(earlier: Any, later: Any) -> Any:
-    """Join the per-token lists that both log-probability formats are made of."""
-    if not isinstance(earlier, dict) or not isinstance(later, dict):
-        return earlier if later is None else later
-    joined = dict(earlier)
-    for key, value in later.items():
-        if value is None and key in joined:
+def join_logprobs(pieces: Iterable[Any]) -> Any:
+    """Join the per-token lists that both log-probability formats are made of, in linear time."""
+    total: Any = None
+    for piece in pieces:
+        if piece is None:
             continue
-        known = joined.get(key)
-        joined[key] = (
-            known + value if isinstance(known, list) and isinstance(value, list) else value
-        )
-    return joined
+        if not isinstance(total, dict) or not isinstance(piece, dict):
+            total = _own_lists(piece)
+            continue
+        for key, value in _own_lists(piece).items():
+            known = total.get(key)
+            if isinstance(known, list) and isinstance(value, list):
+                known += value
+            elif value is not None or key not in total:
+                total[key] = value
+    return total
+
+
+def _own_lists(piece: Any) -> Any:
+    if not isinstance(piece, dict):
+        return piece
+    return {k: list(v) if isinstance(v, list) else v for k, v in piece.items()}

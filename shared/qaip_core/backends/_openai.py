@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from math import isfinite
 from typing import Any
@@ -166,8 +167,11 @@ def decode_whole(shape: Shape, body: Any) -> Completion:
         raise MalformedResponseError("the body holds no choices", body=body)
     usage, metadata = to_usage(chunk.get("usage"))
     metadata.update({k: v for k in shape.kept if (v := chunk.get(k)) is not None})
+    choices = [to_choice(choice, choice.get("message")) for choice in chunk["choices"]]
+    for choice in choices:  # whole calls: their order is all that counts
+        choice.tool_calls = tuple(replace(c, index=n) for n, c in enumerate(choice.tool_calls))
     return Completion(
-        [to_choice(choice, choice.get("message")) for choice in chunk["choices"]],
+        choices,
         id=chunk.get("id"),
         model=chunk.get("model"),
         created=_as_int(chunk.get("created")),
@@ -236,6 +240,33 @@ def _count(details: Any, name: str) -> int | None:
     return value if type(value) is int else None
 
 
+class _CallNumbers:
+    """Tells the tool calls of one choice apart.
+
+    Engines give every fragment the index of its call; some leave it out, or give every call the
+    same, and begin another call with another id. Some repeat name and id in every fragment.
+    """
+
+    def __init__(self) -> None:
+        self._open: dict[int, ToolCall] = {}  # by the wire's index, numbered by us
+        self._count = 0
+
+    def numbered(self, fragment: ToolCall) -> ToolCall:
+        """Return a fragment with its call's own number; name and id stand on the first only."""
+        known = self._open.get(fragment.index)
+        if known is None or (fragment.id and known.id and fragment.id != known.id):
+            number, self._count = self._count, self._count + 1
+            self._open[fragment.index] = replace(fragment, index=number)
+            return self._open[fragment.index]
+        name = "" if known.name else fragment.name
+        call_id = None if known.id else fragment.id
+        if name or call_id:
+            self._open[fragment.index] = replace(
+                known, name=known.name or name, id=known.id or call_id
+            )
+        return ToolCall(name, fragment.arguments, call_id, known.index)
+
+
 class ChunkDecoder:
     """Decodes a stream of chunks.
 
@@ -254,6 +285,7 @@ class ChunkDecoder:
         self._validate = shape.adapter.validate_json
         self._kept = shape.kept
         self._fresh = True
+        self._calls: dict[int, _CallNumbers] = {}
         self._finished: dict[int, str | None] = {}
         self._usage: dict[str, Any] | None = None
         self._metadata: dict[str, Any] = {}
@@ -289,6 +321,9 @@ class ChunkDecoder:
         """Keep the reason why a choice ended for the closing increment."""
         if self._single:
             choice.index = 0
+        if choice.tool_calls:
+            numbers = self._calls.setdefault(choice.index, _CallNumbers())
+            choice.tool_calls = tuple(map(numbers.numbered, choice.tool_calls))
         if choice.finish_reason:
             self._closing = data
             self._finished[choice.index], choice.finish_reason = choice.finish_reason, None

@@ -5,7 +5,7 @@ Vendor page: https://docs.dify.ai/api-reference/completion/create-completion-mes
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from string import Formatter
 from typing import Annotated, Any, Literal, TypeAlias
 
@@ -59,21 +59,29 @@ class DifyFile(BaseModel, extra="forbid"):
     upload_file_id: str | None = None
 
 
-def _template(*names: str) -> AfterValidator:
-    """Return a check that a format string holds nothing but some of these names."""
+def _template(*names: str, one_of: Collection[str]) -> AfterValidator:
+    """Return a check that a format string holds some of these names, and what must not be lost."""
 
     def check(template: str) -> str:
-        used = {name for _, name, _, _ in Formatter().parse(template) if name is not None}
-        if not used or not used <= set(names):
-            raise ValueError(f"a template holds {' or '.join(f'{{{name}}}' for name in names)}")
+        fields = [f for f in Formatter().parse(template) if f[1] is not None]
+        used = {name for _, name, _, _ in fields}
+        plain = not any(form or conversion for _, _, form, conversion in fields)
+        if not plain or not used <= set(names) or not used & set(one_of):
+            known = ", ".join(f"{{{name}}}" for name in names)
+            raise ValueError(
+                f"a template is text with {known}, of which "
+                f"{' or '.join(f'{{{name}}}' for name in one_of)} must stand in it"
+            )
         return template
 
     return AfterValidator(check)
 
 
 _TEMPLATES = ("turn_template", "prompt_template")
-_TurnTemplate: TypeAlias = Annotated[str, _template("text", "role")]
-_PromptTemplate: TypeAlias = Annotated[str, _template("history", "earlier", "question")]
+_TurnTemplate: TypeAlias = Annotated[str, _template("role", "text", one_of=["text"])]
+_PromptTemplate: TypeAlias = Annotated[
+    str, _template("history", "earlier", "question", one_of=["history", "question"])
+]
 
 
 class DifyParams(Params):
