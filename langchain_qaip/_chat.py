@@ -258,7 +258,7 @@ class ChatModel(Model, BaseChatModel):
         marked = {"kwargs": {"method": method}, "schema": described}
         model = self.bind(**wanted, ls_structured_output_format=marked, **kwargs)
         tool = wanted.get("tool_choice", {}).get("function", {}).get("name")
-        parser = StructuredOutputParser.of(schema, tool)
+        parser = StructuredOutputParser.of(schema, described, tool)
         return parsed_by(model, parser, include_raw=include_raw)
 
     def _wanted(self, schema: Any, method: Method, strict: bool | None) -> dict[str, Any]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import suppress
 from operator import itemgetter
 from typing import Any, Literal, TypeAlias
 
@@ -116,6 +117,7 @@ class StructuredOutputParser(BaseTransformOutputParser[Any]):
     Parameters:
         schema_class: the pydantic class to return; None for a dict.
         tool: the function whose arguments are the object; None if the text is.
+        required: the keys by which a dict is told from other objects in the text.
 
     Raises:
         OutputParserException: there is no such object in the answer.
@@ -123,28 +125,32 @@ class StructuredOutputParser(BaseTransformOutputParser[Any]):
 
     schema_class: type[Any] | None = None
     tool: str | None = None
+    required: Sequence[str] = ()
 
     @classmethod
-    def of(cls, schema: Any, tool: str | None = None) -> StructuredOutputParser:
-        """Return the parser for a schema of any kind."""
+    def of(
+        cls, schema: Any, described: Mapping[str, Any] | None, tool: str | None = None
+    ) -> StructuredOutputParser:
+        """Return the parser for a schema of any kind, and what it is as JSON schema."""
         is_class = isinstance(schema, type) and is_basemodel_subclass(schema)
-        return cls(schema_class=schema if is_class else None, tool=tool)
+        required = (described or {}).get("required", ())
+        return cls(schema_class=schema if is_class else None, tool=tool, required=required)
 
     @property
     def _type(self) -> str:
         return "qaip-structured-output"
 
     def parse(self, text: str) -> Any:
-        """Return the object in a text: the first that fits the class."""
-        wrong: OutputParserException | None = None
+        """Return the object in a text: the first that fits, else the first."""
+        first: dict[str, Any] | None = None
         for found in _objects_in(text):
-            try:
-                return self._checked(found, text)
-            except OutputParserException as error:
-                wrong = wrong or error
-        raise wrong or OutputParserException(
-            f"the answer holds no complete JSON object: {text}", llm_output=text
-        )
+            first = found if first is None else first
+            if self.schema_class is not None or found.keys() >= set(self.required):
+                with suppress(OutputParserException):
+                    return self._checked(found, text)
+        if first is None:
+            raise OutputParserException(f"the answer holds no JSON object: {text}", llm_output=text)
+        return self._checked(first, text)
 
     def parse_result(self, result: list[Generation], *, partial: bool = False) -> Any:  # noqa: ARG002
         """Return the object in an answer."""
@@ -255,7 +261,11 @@ _LITERAL = 6  # characters of the longest piece that an end may leave of a numbe
 
 
 def _objects_in(text: str) -> Iterator[dict[str, Any]]:
-    """Yield the JSON objects in a text, one after the other, none from within another."""
+    """Yield the JSON objects in a text, one after the other, none from within another.
+
+    Raises:
+        OutputParserException: the last one was cut.
+    """
     if text.lstrip().startswith("<think>"):
         text = text.rpartition("</think>")[2]
     opening = _OPENING.search(text)
@@ -267,16 +277,17 @@ def _objects_in(text: str) -> Iterator[dict[str, Any]]:
         except json.JSONDecodeError as error:
             at_the_end = len(text.rstrip()) - error.pos <= _LITERAL
             if at_the_end or error.msg.startswith("Unterminated"):
-                return  # it was cut: what is complete in it is only a part
+                raise OutputParserException(
+                    f"the answer holds no complete JSON object ({error}): {text}", llm_output=text
+                ) from error
             end = start + 1
         opening = _OPENING.search(text, end)
 
 
 def _partly(text: str) -> Any:
     """Return what an unfinished JSON object holds; None if that cannot be told yet."""
-    found = next(_objects_in(text), None)
-    if found is not None:
-        return found
+    with suppress(OutputParserException, StopIteration):
+        return next(_objects_in(text))
     opening = _OPENING.search(text)
     try:
         return parse_partial_json(text[opening.start() :]) if opening else None

@@ -278,7 +278,7 @@ def call_client(url: str, endpoint: Endpoint = pais.CHAT, **fields: Any) -> Clie
 
 def echo(status: int) -> Reply:
     """A service that repeats the key wherever it can."""
-    body = {"error": {"message": f"wrong key {KEY}", "code": "c", "list": [KEY, {KEY: KEY}]}}
+    body = {"error": {"message": f"wrong key {KEY}", "code": f"c {KEY}", "list": [KEY, {KEY: KEY}]}}
     return json_reply(body, status, x_request_id="r1", x_echo=KEY)
 
 

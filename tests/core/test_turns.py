@@ -76,7 +76,10 @@ def test_dify_writes_a_conversation_by_its_templates() -> None:
     assert body(dify.COMPLETION, [USER], **templates)["inputs"]["query"] == "Tea?"
 
 
-@pytest.mark.parametrize("template", ["no name", "{other}", "{text.__class__}", "{", "{}"])
+@pytest.mark.parametrize(
+    "template",
+    ["no name", "{other}", "{text.__class__}", "{", "{}", "{role}", "{text:d}", "{text!x}"],
+)
 def test_a_template_that_cannot_be_filled_is_refused(template: str) -> None:
     with pytest.raises(errors.InvalidParameterError, match="turn_template"):
         dify.COMPLETION.check({"turn_template": template})

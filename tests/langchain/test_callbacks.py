@@ -1,5 +1,6 @@
 """Callbacks hear every token once, and usage is counted alike whole and streamed."""
 
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -13,12 +14,14 @@ from langchain_core.messages import HumanMessage
 from langchain_core.outputs import LLMResult
 from langchain_core.rate_limiters import InMemoryRateLimiter
 
-from langchain_qaip import CitationRetriever
-from support.fault_server import FaultServer, json_reply
+from langchain_qaip import ChatDify, CitationRetriever
+from langchain_qaip.errors import IncompleteStreamError
+from support.fault_server import FaultServer, Reply, json_reply
 
-from .models import CHATS, CITING, MODELS, TEXTS, Kind, every, merged, text_of
+from .models import BY_ID, CHATS, CITING, KEY, MODELS, TEXTS, Kind, every, merged, text_of
 
 both_lanes = pytest.mark.parametrize("sync", [True, False], ids=["sync", "async"])
+beta = pytest.mark.filterwarnings("ignore::langchain_core._api.LangChainBetaWarning")
 COUNTING = [kind for kind in CHATS if kind.service != "qaip"]
 
 
@@ -192,3 +195,40 @@ async def test_several_prompts_fail_together_and_leave_nothing_running(
     async with kind.at(server.url) as model:
         with pytest.raises(Exception, match="500"):
             await model.agenerate(["a", "b", "c"])
+
+
+@beta
+@every(CHATS)
+def test_v3_tokens_are_those_of_a_stream(kind: Kind, server: FaultServer) -> None:
+    server.replies(kind.reply(stream=True), kind.reply(stream=True))
+    heard: list[list[str]] = []
+    with kind.at(server.url) as model:
+        for ask in (model.stream, partial(model.stream_events, version="v3")):
+            listener = Listener()
+            list(ask("q", {"callbacks": [listener]}))
+            heard.append([token for token in listener.tokens if token])
+    assert heard[0] == heard[1]
+
+
+@beta
+@pytest.mark.parametrize("case", ["stream_message_replace_late", "stream_message_replace_early"])
+def test_a_replacement_is_no_token(case: str, server: FaultServer) -> None:
+    server.replies(BY_ID[f"dify/{case}"].reply())
+    listener = Listener()
+    with ChatDify(api_key=KEY, base_url=server.url) as model:
+        stream = model.stream_events("q", {"callbacks": [listener]}, version="v3")
+        text = str(stream.output.text)
+    assert "".join(listener.tokens) == text
+
+
+@beta
+@every(CHATS)
+def test_v3_events_that_break_off_raise_with_what_had_come(kind: Kind, server: FaultServer) -> None:
+    begun = BY_ID[f"{kind.service}/{kind.stream}"]
+    head = kind.reply(stream=True).headers
+    server.replies(
+        Reply(headers=head, content_type=None, body=[begun.body[: len(begun.body) // 2]])
+    )
+    with kind.at(server.url) as model, pytest.raises(IncompleteStreamError) as caught:
+        list(model.stream_events("q", version="v3"))
+    assert caught.value.partial is not None

@@ -1,6 +1,9 @@
 """A connection lives no longer than somebody reads from it."""
 
 import asyncio
+import gc
+import subprocess
+import sys
 from contextlib import aclosing, closing, suppress
 from typing import Any
 
@@ -10,6 +13,8 @@ import pytest
 from support.fault_server import FaultServer, Reply
 
 from .models import BY_ID, CHATS, MODELS, Kind, every, text_of
+
+beta = pytest.mark.filterwarnings("ignore::langchain_core._api.LangChainBetaWarning")
 
 
 def hanging(kind: Kind) -> Reply:
@@ -160,3 +165,46 @@ def test_leaving_a_run_of_dify_stops_it(server: FaultServer) -> None:
 def _quiet(kind: Kind) -> dict[str, Any]:
     """Leave out the request that ends a run, which would keep a connection."""
     return {"stop_on_close": False} if kind.service == "dify" else {}
+
+
+@beta
+@every(CHATS)
+def test_leaving_v3_events_frees_the_socket(kind: Kind, server: FaultServer) -> None:
+    server.replies(hanging(kind))
+    with kind.at(server.url, **_quiet(kind)) as model:
+        events = model.stream_events("q", version="v3")
+        next(iter(events))
+        del events
+        gc.collect()
+        assert server.wait_closed()
+
+
+@beta
+@every(CHATS)
+async def test_closing_async_v3_events_frees_the_socket(kind: Kind, server: FaultServer) -> None:
+    server.replies(hanging(kind))
+    async with kind.at(server.url, **_quiet(kind)) as model:
+        async with await model.astream_events("q", version="v3") as events:
+            await anext(aiter(events))
+        assert await gone(server)
+
+
+HELD = """
+import sys
+from langchain_qaip import ChatFireworks
+held = ChatFireworks(model="m", api_key="key-of-test", base_url=sys.argv[1]).stream("q")
+next(held), next(held)
+print("left")
+"""
+
+
+def test_a_script_that_leaves_a_stream_open_ends(server: FaultServer) -> None:
+    server.replies(BY_ID["fireworks/chat_stream_usage_trailing"].reply())
+    done = subprocess.run(
+        [sys.executable, "-c", HELD, server.url],
+        capture_output=True,
+        text=True,
+        timeout=20,
+        check=False,
+    )
+    assert (done.stdout, done.returncode) == ("left\n", 0), done.stderr

@@ -481,6 +481,9 @@ AROUND = {
     "white space": f"\n\n  {WHOLE}\n",
     "two objects": f'{WHOLE}\n{{"name": "Solstice", "watts": 4}}',
     "braces in prose before": f"The set {{1, 2}} of lamps: {WHOLE}",
+    "an empty object before": f"For the empty {{}} case: {WHOLE}",
+    "a sketch before": f'The format {{"name": string}} gives:\n```json\n{WHOLE}\n```',
+    "odd braces before": f'Use {{"x}} braces: {WHOLE}',
     "markers before": f"As the handbook says [1]: {WHOLE}",
     "fence in a fence": f"Sure!\n\n```json\n{WHOLE}\n```\n\nSources: [1], [2]",
 }

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from datetime import date
 from typing import Annotated, Any, TypedDict
 
 import pytest
@@ -666,3 +667,63 @@ def test_a_choice_is_followed(choice: str, names: list[str], sandbox: Sandbox) -
         model = plain.bind_tools([weigh, ping], tool_choice=choice)
         answer = model.invoke("Please weigh lamp 3")
     assert [call["name"] for call in answer.tool_calls] == names
+
+
+def call(name: str, arguments: str, call_id: str, index: int | None) -> dict[str, Any]:
+    """Return a delta with a whole call."""
+    delta = fragment(arguments, 0, call_id, name)
+    if index is None:
+        del delta["tool_calls"][0]["index"]
+    return delta
+
+
+BOTH = [("c1", "weigh", {"lamp": 1}), ("c2", "ping", {})]
+
+
+@both_ways
+@pytest.mark.parametrize("index", [0, None])
+async def test_calls_with_one_index_are_told_apart_by_their_ids(
+    index: int | None, streaming: bool, server: FaultServer
+) -> None:
+    reply = (
+        streamed(call("weigh", '{"lamp": 1}', "c1", index), call("ping", "{}", "c2", index))
+        if streaming
+        else whole(("c1", "weigh", '{"lamp": 1}'), ("c2", "ping", "{}"))
+    )
+    answer = await answered(server, reply, streaming=streaming)
+    assert calls_of(answer) == BOTH
+    assert not answer.invalid_tool_calls
+
+
+def test_v3_tells_them_apart_too(server: FaultServer) -> None:
+    server.replies(streamed(call("weigh", '{"lamp": 1}', "c1", 0), call("ping", "{}", "c2", 0)))
+    with FIREWORKS.at(server.url) as model:
+        assert calls_of(model.stream_events("q", version="v3").output) == BOTH
+
+
+async def test_a_name_that_is_repeated_is_no_longer_name(server: FaultServer) -> None:
+    pieces = [fragment('{"lamp":', 0, "c1", "weigh"), fragment(" 1}", 0, "c1", "weigh")]
+    answer = await answered(server, streamed(*pieces), streaming=True)
+    assert calls_of(answer) == BOTH[:1]
+
+
+@both_ways
+async def test_a_line_break_in_an_argument_is_taken(streaming: bool, server: FaultServer) -> None:
+    answer = await answered(
+        server, said('{"lamp": "a\nb"}', streaming=streaming), streaming=streaming
+    )
+    assert calls_of(answer) == [("c1", "weigh", {"lamp": "a\nb"})]
+
+
+@pytest.mark.parametrize("wrong", [["weigh"], 7])
+def test_a_choice_that_is_no_name_is_refused(wrong: Any) -> None:
+    with pytest.raises(InvalidParameterError, match="tool_choice"):
+        FIREWORKS.at("http://127.0.0.1:1").bind_tools([weigh], tool_choice=wrong)
+
+
+def test_arguments_that_json_lacks_are_sent_as_text(server: FaultServer) -> None:
+    called = AIMessage("", tool_calls=[{"name": "f", "args": {"on": date(2026, 1, 2)}, "id": "c1"}])
+    server.replies(whole(text="Yes.", end="stop"))
+    with FIREWORKS.at(server.url) as model:
+        model.invoke(["q", called, ToolMessage("ok", tool_call_id="c1")])
+    assert "2026-01-02" in str(server.requests[0].json()["messages"])
