@@ -216,7 +216,8 @@ class ChatModel(Model, BaseChatModel):
             )
             raise InvalidParameterError(
                 f"{self.endpoint.backend.title} takes no tools; ChatFireworks does.{cited} "
-                "For structured answers use with_structured_output()."
+                "For structured answers use with_structured_output(), or in create_agent "
+                "response_format=ProviderStrategy(...)."
             )
 
     def with_structured_output(
@@ -268,7 +269,8 @@ class ChatModel(Model, BaseChatModel):
                 f'method={method!r} is not "json_schema", "function_calling" or "json_mode"'
             )
         if method == "json_mode" and (schema is None or "json_object" in self.endpoint.formats):
-            return {"response_format": {"type": "json_object"}}
+            given = {} if schema is None else {"schema": to_json_schema(schema)}
+            return {"response_format": {"type": "json_object", **given}}
         if schema is None:
             raise InvalidParameterError(f'method="{method}" needs a schema')
         wanted = to_response_format(schema, strict)

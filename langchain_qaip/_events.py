@@ -120,7 +120,7 @@ class Events:
             return to_call(replace(block.call, arguments=said))
         content: dict[str, Any] = {"type": kind, str(kind): said}
         if kind == _TEXT and "annotations" in more:
-            content["annotations"] = list(more["annotations"])
+            content["annotations"] = [dict(note) for note in more["annotations"]]
         return content
 
 

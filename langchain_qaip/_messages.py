@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, cast
 
 from langchain_core.documents import Document
 from langchain_core.messages import (
@@ -43,6 +43,7 @@ _KINDS: Sequence[tuple[type[BaseMessage], Role]] = (
 )
 _NAMED: Mapping[str, Role] = {
     "system": "system",
+    "developer": "system",
     "user": "user",
     "human": "user",
     "assistant": "assistant",
@@ -76,7 +77,9 @@ def _role(message: BaseMessage) -> Role:
             return role
     named = _NAMED.get(getattr(message, "role", ""))
     if named is None:
-        raise InvalidParameterError(f"a message of type {message.type!r} cannot be sent")
+        said = getattr(message, "role", None)
+        what = f"of role {said!r}" if said else f"of type {message.type!r}"
+        raise InvalidParameterError(f"a message {what} cannot be sent: no service takes it")
     return named
 
 
@@ -173,19 +176,32 @@ def documents(message: BaseMessage) -> list[Document]:
     """Return the sources of an answer as Documents, in the service's order.
 
     Parameters:
-        message: an answer of one of this package's chat models.
+        message: an answer of one of this package's chat models, or any message whose content
+            holds LangChain's citation annotations.
 
     Returns:
         One Document for each source: its id is that of the citation, its text the passage that
         the service quotes, its metadata url, title, page_number, date, score and rank, each
         where the service gives it.
     """
+    if not isinstance(message, BaseMessage):
+        raise InvalidParameterError(f"documents() takes one message, not {type(message).__name__}")
     known: dict[str, Document] = {}
-    for citation in message.additional_kwargs.get("citations", ()):
+    for citation in message.additional_kwargs.get("citations") or _annotated(message):
         facts = {k: v for k, v in citation.items() if k not in ("id", "text", "spans")}
         document = Document(id=citation["id"], page_content=citation["text"], metadata=facts)
-        known.setdefault(citation["id"], document)
+        known.setdefault(str(citation["id"]), document)
     return list(known.values())
+
+
+def _annotated(message: BaseMessage) -> Iterator[dict[str, Any]]:
+    """Yield what the annotations say of the sources, for a message that kept only its content."""
+    for block in message.content_blocks:
+        for note in cast("Any", block).get("annotations") or ():
+            if note.get("type") == "citation":
+                named = {k: note[k] for k in ("url", "title") if note.get(k)}
+                text = note.get("cited_text") or ""
+                yield {"id": note.get("id"), "text": text, **named, **(note.get("extras") or {})}
 
 
 def to_usage(usage: Usage | None) -> UsageMetadata | None:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Self
 
 from langchain_core.language_models.base import LangSmithParams
 from pydantic import ConfigDict, model_validator
 
 from langchain_qaip._translator import provider
-from langchain_qaip.errors import as_langchain
+from langchain_qaip.errors import RETRYABLE, as_langchain
 from qaip_core import Choice, Completion
+from qaip_core.backend import COMMON
 from qaip_core.connection import base_url
 from qaip_core.errors import InvalidParameterError
 from qaip_core.service import Service
@@ -81,7 +82,8 @@ class Model(Service):
         }
 
     def _ls_params(self, kind: Any, stop: list[str] | None, call: Mapping[str, Any]) -> Any:
-        given = self._call(stop, call)
+        with as_langchain():
+            given = self._call(stop, call)
         params = LangSmithParams(
             ls_provider=self.endpoint.backend.name,
             ls_model_name=call.get("model") or self.model_label,  # as asked, sent or not
@@ -94,6 +96,8 @@ class Model(Service):
 
     def _call(self, stop: list[str] | None, call: Mapping[str, Any]) -> dict[str, Any]:
         """Return the parameters of one call; its stop sequences replace the object's."""
+        for name in call.keys() & (type(self).model_fields.keys() - self._per_call):
+            raise InvalidParameterError(f"{name!r} is set on the object, not for a single call")
         return self.values({**{k: v for k, v in call.items() if k not in _OWN}, "stop": stop})
 
     def get_token_ids(self, text: str) -> list[int]:
@@ -105,11 +109,25 @@ class Model(Service):
         """Return an estimate (4 characters a token): the services publish no tokenizers."""
         return len(self.get_token_ids(text))
 
+    def with_retry(self, **kwargs: Any) -> Any:
+        """Return this model with further tries after errors that may pass.
+
+        Parameters:
+            kwargs: those of LangChain's ``with_retry``; ``retry_if_exception_type`` is by default
+                `langchain_qaip.errors.RETRYABLE`, not every exception.
+        """
+        kwargs.setdefault("retry_if_exception_type", RETRYABLE)
+        return super().with_retry(**kwargs)  # type: ignore[misc]
+
     def _streamed(self, stop: list[str] | None, call: Mapping[str, Any]) -> dict[str, Any]:
         values = self._call(stop, call)
         if (values.get("n") or 1) > 1:
             raise InvalidParameterError("n > 1 cannot be streamed as one message: use generate()")
         return values
+
+    @property
+    def _per_call(self) -> Collection[str]:
+        return {*self.endpoint.params.model_fields, *COMMON, "extra_body", *_OWN}
 
     def name_of(self, answer: Completion, values: Mapping[str, Any]) -> str:
         """Return the name of the model that gave an answer."""

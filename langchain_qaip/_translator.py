@@ -30,7 +30,7 @@ def translate(message: AIMessage) -> list[Any]:
     text, cited = str(message.text), more.get("annotations")
     if text or cited:
         block: dict[str, Any] = {"type": "text", "text": text}
-        blocks.append({**block, "annotations": list(cited)} if cited else block)
+        blocks.append({**block, "annotations": [dict(note) for note in cited]} if cited else block)
     summed = text or more.get("reasoning_content")  # as the last chunk alone has neither
     if isinstance(message, AIMessageChunk) and not (summed and message.chunk_position == "last"):
         # With these numbers chunks become one block of each kind, in whatever order they come.

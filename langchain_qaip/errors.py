@@ -18,6 +18,7 @@ from qaip_core import errors as core
 from qaip_core.errors import ServiceError
 
 __all__ = [
+    "RETRYABLE",
     "AuthenticationError",
     "BadRequestError",
     "ConfigurationError",
@@ -162,6 +163,16 @@ class IncompleteStreamError(_Traced, core.IncompleteStreamError, theirs.ModelAPI
 class ServerReportedError(_Traced, core.ServerReportedError, theirs.ModelAPIError):
     """The service reported an error inside a stream that began as a success."""
 
+
+RETRYABLE: tuple[type[Exception], ...] = (
+    RateLimitError,
+    ServerError,
+    ServiceConnectionError,
+    ServiceTimeoutError,
+    ModelNotReadyError,
+    IncompleteStreamError,
+)
+"""The errors after which the same call may succeed later, for ``with_retry``."""
 
 _FAMILY: dict[type[ServiceError], type[Any]] = {
     base: cls

@@ -86,6 +86,6 @@ class CitationRetriever(BaseRetriever):
         return documents(answer)[:limit]
 
     def _limit(self, k: int | None) -> int | None:
-        if k is not None and k < 1:
-            raise InvalidParameterError(f"k must be at least 1, not {k}")
+        if k is not None and (not isinstance(k, int) or k < 1):
+            raise InvalidParameterError(f"k must be a whole number from 1, not {k!r}")
         return self.k if k is None else k

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Generic, Protocol, TypeAlias, TypeVar
+from typing import Annotated, Any, ClassVar, Generic, Protocol, TypeAlias, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 
@@ -15,6 +15,7 @@ from qaip_core.report import Rule
 from qaip_core.types import Completion, Prompt
 
 __all__ = [
+    "COMMON",
     "Backend",
     "Decoder",
     "Endpoint",
@@ -25,12 +26,14 @@ __all__ = [
     "as_list",
     "event_stream",
     "invalid",
-    "names_of",
     "refuse_unknown",
 ]
 
 
 T = TypeVar("T")
+
+COMMON = ("model", "temperature", "max_tokens", "stop")
+"""The names that every class takes, sent or not."""
 
 
 class Params(BaseModel):
@@ -47,6 +50,9 @@ class Params(BaseModel):
         populate_by_name=True,
         protected_namespaces=(),
     )
+
+    synonyms: ClassVar[Mapping[str, str]] = {}
+    """Further names by which fields may be given."""
 
 
 def as_list(value: Any) -> Any:
@@ -191,9 +197,8 @@ class Endpoint:
         return name in self.params.model_fields
 
     def by_name(self, values: Mapping[str, Any]) -> dict[str, Any]:
-        """Return parameters by their own names, those given by an alias too."""
-        fields = self.params.model_fields.items()
-        names = {field.alias: name for name, field in fields if field.alias}
+        """Return parameters by their own names, those given by another too."""
+        names = self.params.synonyms
         return {names.get(name, name): value for name, value in values.items()}
 
     def check(self, values: Mapping[str, Any]) -> dict[str, Any]:
@@ -203,7 +208,8 @@ class Endpoint:
             InvalidParameterError: one is unknown, out of range, or required and missing.
         """
         given = {k: v for k, v in self.by_name(values).items() if v is not None}
-        refuse_unknown(given, names_of(self.params), self.backend.title)
+        known = [*self.params.model_fields, *self.params.synonyms, *COMMON]
+        refuse_unknown(given, known, self.backend.title)
         for name in self.required:
             if name not in given:
                 raise InvalidParameterError(f"{self.backend.title} needs {name!r}: pass {name}=...")
@@ -232,12 +238,6 @@ class Listing(Generic[T]):
     backend: Backend
     path: str
     decode: Callable[[Any], T]
-
-
-def names_of(model: type[BaseModel]) -> list[str]:
-    """Return the names that a model's fields go by, aliases last."""
-    fields = model.model_fields
-    return [*fields, *(field.alias for field in fields.values() if field.alias)]
 
 
 def refuse_unknown(given: Mapping[str, Any], known: Sequence[str], owner: str) -> None:

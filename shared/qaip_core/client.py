@@ -73,13 +73,32 @@ def _tls() -> Any:
     return httpx.create_ssl_context()
 
 
-def _failure(error: Exception, settings: Settings) -> Failure:
-    """Translate a transport library's error; raise what is none of theirs."""
+class _Connections:
+    """Notes whether a request had a new connection made for it; httpx reports to it."""
+
+    def __init__(self) -> None:
+        self.new = False
+
+    def note(self, event: str, _info: Any) -> None:
+        self.new = self.new or event.startswith("connection.connect")
+
+    async def anote(self, event: str, _info: Any) -> None:
+        self.note(event, _info)
+
+
+def _failure(error: Exception, settings: Settings, *, stale: bool) -> Failure:
+    """Translate a transport library's error; raise what is none of theirs.
+
+    Parameters:
+        stale: whether the request went out on a connection kept from an earlier one, and no
+            answer began: the service had hung up before it came.
+    """
     names = [c.__name__ for c in type(error).__mro__]
     known = next((_FAILURES[n] for n in names if n in _FAILURES), None)
     if known is None or not type(error).__module__.startswith("httpx"):
         raise error
     kind, unsent = known
+    unsent = unsent or (stale and kind is ServiceConnectionError)
     what = str(error) or names[0]
     ours = kind(_ADVICE[kind].format(url=settings.base_url, what=what), unsent=unsent)
     return Failure(ours, None if kind is ConfigurationError else error)
@@ -101,6 +120,11 @@ class _Transaction:
         self._response: Any = None
         self._chunks: Any = None
         self._secret: SecretStr | None = None
+        self._connections = _Connections()
+
+    @property
+    def _stale(self) -> bool:
+        return self._response is None and not self._connections.new
 
     def redact(self, error: ServiceError) -> None:
         """Remove the key from an error, in case the service has echoed it."""
@@ -261,7 +285,7 @@ class _Exchange(_Transaction):
                 return time.sleep(step.seconds)
             return self._drain()
         except Exception as error:  # noqa: BLE001 -- re-raised if it is not the transport's
-            return _failure(error, self._settings)
+            return _failure(error, self._settings, stale=self._stale)
 
     def _send(self, step: Send) -> Head:
         self.close()
@@ -270,6 +294,8 @@ class _Exchange(_Transaction):
         self._secret = SecretStr(key) if key else None
         request = self._client.request(http, step, key)
         del key  # a traceback may be printed with the values of its frames
+        self._connections = _Connections()
+        request.extensions["trace"] = self._connections.note
         self._response = http.send(request, stream=True, follow_redirects=False)
         _allow_idle(request, step)
         self._chunks = self._response.iter_bytes()
@@ -440,7 +466,7 @@ class _AsyncExchange(_Transaction):
                 return await asyncio.sleep(step.seconds)
             return await self._drain()
         except Exception as error:  # noqa: BLE001 -- re-raised if it is not the transport's
-            return _failure(error, self._settings)
+            return _failure(error, self._settings, stale=self._stale)
 
     async def _send(self, step: Send) -> Head:
         await self.close()
@@ -449,6 +475,8 @@ class _AsyncExchange(_Transaction):
         self._secret = SecretStr(key) if key else None
         request = self._client.request(http, step, key)
         del key  # a traceback may be printed with the values of its frames
+        self._connections = _Connections()
+        request.extensions["trace"] = self._connections.anote
         self._response = await http.send(request, stream=True, follow_redirects=False)
         _allow_idle(request, step)
         self._chunks = self._response.aiter_bytes()

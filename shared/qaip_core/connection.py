@@ -23,6 +23,7 @@ Key: TypeAlias = SecretStr | Callable[[], str] | Callable[[], Awaitable[str]]
 ApiKey: TypeAlias = Key | str
 
 _CONNECT_SECONDS = 10.0
+_RETRIES = 2
 
 TRANSIENT = ("api_key", "default_headers", "http_client", "http_async_client")
 """The fields that only live objects hold: never pickled or serialized."""
@@ -90,6 +91,11 @@ _Seconds: TypeAlias = Annotated[float, Field(gt=0)]
 _Timeout: TypeAlias = _Seconds | dict[str, _Seconds | None] | None
 
 
+def _or_default(value: Any) -> Any:
+    """Return the default for None, which frameworks pass for what was not said."""
+    return _RETRIES if value is None else value
+
+
 class Connection(BaseModel):
     """How to reach a service.
 
@@ -119,7 +125,7 @@ class Connection(BaseModel):
     )
     base_url: str | None = None
     timeout: Annotated[_Timeout, BeforeValidator(_phases)] = 600.0
-    max_retries: int = Field(default=2, ge=0, le=20)
+    max_retries: Annotated[int, BeforeValidator(_or_default)] = Field(default=_RETRIES, ge=0, le=20)
     stream_idle_timeout: float | None = Field(default=60.0, gt=0)
     http_client: Any = Field(default=None, exclude=True, repr=False)
     http_async_client: Any = Field(default=None, exclude=True, repr=False)
@@ -152,6 +158,11 @@ class Connection(BaseModel):
             )
         if isinstance(key, SecretStr):
             _sound_key(key.get_secret_value())
+        for name, is_async in (("http_client", False), ("http_async_client", True)):
+            client = getattr(self, name)
+            if client is not None and hasattr(client, "aclose") is not is_async:
+                wanted = "httpx.AsyncClient" if is_async else "httpx.Client"
+                raise ConfigurationError(f"{name} must be an {wanted}, not {type(client)!r}")
         url = base_url(backend, self.base_url)
         if key is not None:
             _refuse_clear_text(url)

@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Self
 
 from pydantic import Field, PrivateAttr, SecretStr, ValidationError
 
-from qaip_core.backend import Endpoint, Stops, invalid, names_of, refuse_unknown
+from qaip_core.backend import Endpoint, Stops, invalid, refuse_unknown
 from qaip_core.client import AsyncClient, Client
 from qaip_core.connection import TRANSIENT, Connection, environment
 
@@ -53,7 +53,8 @@ class Service(Connection):
         if "stop_sequences" in data:
             data.setdefault("stop", data.pop("stop_sequences"))
         owner = type(self).__name__
-        refuse_unknown(data, names_of(type(self)), owner)
+        data = self.endpoint.by_name(data)
+        refuse_unknown(data, [*type(self).model_fields, *self.endpoint.params.synonyms], owner)
         try:
             super().__init__(**data)
         except ValidationError as error:

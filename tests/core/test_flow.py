@@ -3,6 +3,8 @@
 import asyncio
 import gc
 import json
+import socket
+import threading
 import time
 import warnings
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
@@ -1168,3 +1170,28 @@ def test_a_source_tree_that_is_not_installed_has_a_name(
     client.close()
     version.cache_clear()
     assert server.requests[0].headers["user-agent"] == "qaip-integrations/0"
+
+
+def serve_and_hang_up(listener: socket.socket, delay: float) -> None:
+    """Answer each connection once, in keep-alive, and close it a moment later."""
+    body = b'{"choices":[{"index":0,"message":{"content":"tea"},"finish_reason":"stop"}]}'
+    head = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n"
+    with suppress(OSError):
+        while True:
+            connection, _ = listener.accept()
+            with connection:
+                if connection.recv(65536):
+                    connection.sendall(head % len(body) + body)
+                    time.sleep(delay)
+
+
+async def test_a_kept_connection_that_the_server_has_left_is_replaced(call: Caller) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        server = threading.Thread(target=serve_and_hang_up, args=(listener, 0.002), daemon=True)
+        server.start()
+        call.url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        for _ in range(4):
+            assert (await call.whole(max_retries=5)).text == "tea"
+        await call.close()
+        listener.shutdown(socket.SHUT_RDWR)
+        server.join()

@@ -253,9 +253,9 @@ async def test_k_cuts_the_sources(
 async def test_a_k_below_one_is_refused(k: int, server: FaultServer) -> None:
     async with QAIP.at(server.url) as model:
         retriever = model.as_retriever()
-        with pytest.raises(InvalidParameterError, match="k must be at least 1"):
+        with pytest.raises(InvalidParameterError, match="k must be a whole number from 1"):
             retriever.invoke("q", k=k)
-        with pytest.raises(InvalidParameterError, match="k must be at least 1"):
+        with pytest.raises(InvalidParameterError, match="k must be a whole number from 1"):
             await retriever.ainvoke("q", k=k)
     assert not server.requests
 

@@ -326,9 +326,10 @@ def test_strict_is_sent_with_the_function(strict: bool | None, server: FaultServ
     assert body["tools"][0]["function"].get("strict") is strict
 
 
-def test_json_mode_sends_no_schema(server: FaultServer) -> None:
-    body = body_of(FIREWORKS, server, Lamp, method="json_mode")
-    assert body["response_format"] == {"type": "json_object"}
+def test_json_mode_asks_for_any_object_and_shows_the_schema(server: FaultServer) -> None:
+    wanted = body_of(FIREWORKS, server, Lamp, method="json_mode")["response_format"]
+    assert wanted["type"] == "json_object"
+    assert wanted["schema"]["title"] == "Lamp"
 
 
 def test_a_format_in_the_services_form_goes_through(server: FaultServer) -> None:

@@ -83,5 +83,8 @@ def turn(message: Message, service: str) -> dict[str, Any]:
         InvalidParameterError: it holds tool calls, a tool's result, or media.
     """
     if message.role == "tool" or message.tool_calls:
-        raise InvalidParameterError(f"{service} takes no tool calls or tool results")
+        raise InvalidParameterError(
+            f"{service} takes no tool calls or tool results: leave those turns out, or write what "
+            "they say as text"
+        )
     return {"role": message.role, "content": text_of(message, service)}

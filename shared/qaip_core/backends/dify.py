@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from string import Formatter
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 
 from pydantic import AfterValidator, BaseModel, Field, ValidationError
 from pydantic_core import from_json
@@ -105,7 +105,9 @@ class DifyParams(Params):
         stop_on_close: whether leaving a stream early also stops the run; default True.
     """
 
-    variables: dict[str, Any] | None = Field(default=None, alias="inputs")
+    synonyms: ClassVar[Mapping[str, str]] = {"inputs": "variables"}
+
+    variables: dict[str, Any] | None = Field(default=None, serialization_alias="inputs")
     input_key: Annotated[str, Field(min_length=1)] | None = None
     turn_template: _TurnTemplate | None = None
     prompt_template: _PromptTemplate | None = None

@@ -85,8 +85,9 @@ def _place(tool: Tool, text: str) -> int:
 
 def _fitness(tool: Tool, question: str) -> tuple[bool, int]:
     """Say whether the question names the tool, and count the words that they share."""
-    about = f"{' '.join(name_words(tool.function.name))} {tool.function.description or ''}"
-    described = {term.stem for term in terms(about)} - _ABOUT_TOOLS
+    named = {term.stem for term in terms(" ".join(name_words(tool.function.name)))}
+    described = {term.stem for term in terms(tool.function.description or "")}
+    described = named | (described - _ABOUT_TOOLS)
     asked = [term.stem for term in terms(question)]
     shared = sum(any(_alike(word, other) for other in described) for word in asked)
     return _place(tool, question) >= 0, shared
