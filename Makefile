@@ -23,9 +23,11 @@ test-latest: $(LATEST)/.ready
 	@$(LATEST)/bin/uv pip list --quiet --python $(LATEST)/bin/python | grep -E '^(langchain|certifi)' || true
 	$(LATEST)/bin/python -m pytest --numprocesses auto tests/langchain tests/test_house.py
 
-# Measures other packages beside this one, and writes what it finds into the comparison.
+# Measures other packages beside this one, writes what it finds into the comparison (each cell
+# is measured three times and must not change), and tests that the page says what is so.
 peers: $(PEERS)/.ready
 	$(PEERS)/bin/python benchmarks/peers/compare.py --write docs/comparison.md
+	$(PEERS)/bin/python -m pytest tests/langchain/test_comparison.py
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
@@ -67,7 +69,7 @@ $(PEERS)/.ready: pyproject.toml constraints.txt
 	@echo "Installing the other packages in $(PEERS) (once) ..."
 	@$(PYTHON) -m venv $(PEERS)
 	@$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt \
-		-e '.[langchain]' langchain langchain-openai langchain-fireworks langchain-perplexity
+		-e '.[all,dev,peers]'
 	@touch $@
 
 # Pins the tested versions; no index options, so that no download address is recorded.

@@ -1,8 +1,10 @@
 """Measure our classes and their peers, and print the table (or write it into the page).
 
-    python benchmarks/peers/compare.py [--write docs/comparison.md] [--reasons] [--only ID ...]
+    python benchmarks/peers/compare.py [--write docs/comparison.md] [--times N] [--reasons]
+        [--only ID ...]
 
-Peers that are not installed are left out; ``make peers`` installs them all.
+Peers that are not installed are left out; ``make peers`` installs them all. A page is written
+only if every cell came out the same each time.
 """
 
 from __future__ import annotations
@@ -18,19 +20,21 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / folder) for folder in ("tests", ".", "shared")]
 
-from support.peers.check import Cell, Group, measure  # noqa: E402
-from support.peers.subjects import SUBJECTS, Subject  # noqa: E402
+from support.peers.check import Cell, Check, Group, measure  # noqa: E402
+from support.peers.subjects import PREFIXES, SUBJECTS, Subject  # noqa: E402
 from support.peers.table import GROUPS  # noqa: E402
 
 BEGIN = "<!-- measured: begin -->"
 END = "<!-- measured: end -->"
 
 
-def measured(group: Group, subjects: Sequence[Subject], only: set[str]) -> Iterable[Sequence[Cell]]:
-    """Yield the cells of each row of a group."""
-    for check in group.checks:
-        if not only or check.id in only:
-            yield [measure(check, subject) for subject in subjects]
+def measured(check: Check, subject: Subject, times: int, unsettled: list[str]) -> Cell:
+    """Return the cell of a row for one subject; note it if it does not come out the same."""
+    cells = [measure(check, subject) for _ in range(times)]
+    texts = [cell.text for cell in cells]
+    if len(set(texts)) > 1:
+        unsettled.append(f"{check.id} / {subject.id}: {', then '.join(texts)}")
+    return cells[-1]
 
 
 def section(group: Group, rows: Iterable[Sequence[Cell]], subjects: Sequence[Subject]) -> str:
@@ -64,14 +68,14 @@ def explain(group: Group, rows: Sequence[Sequence[Cell]], subjects: Sequence[Sub
 
 def _alone() -> None:
     """No key, address or tracing of the environment reaches the models."""
-    prefixes = ("OPENAI_", "PPLX_", "PERPLEXITY_", "FIREWORKS_", "LANGSMITH_", "LANGCHAIN_")
-    for name in [n for n in os.environ if n.startswith(prefixes)]:
+    for name in [n for n in os.environ if n.startswith(PREFIXES)]:
         del os.environ[name]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--write", type=Path, help="the page whose table is rewritten")
+    parser.add_argument("--times", type=int, help="measure each cell so often (once; 3 to write)")
     parser.add_argument("--reasons", action="store_true", help="say why each part failed")
     parser.add_argument("--only", nargs="*", default=[], help="measure these rows only")
     options = parser.parse_args()
@@ -79,16 +83,22 @@ def main() -> None:
     logging.disable(logging.CRITICAL)
     subjects = [subject for subject in SUBJECTS if subject.installed]
     only = set(options.only)
+    if options.write and (only or len(subjects) < len(SUBJECTS)):
+        sys.exit("A page is written whole: without --only, and with every peer installed.")
+    times = options.times or (3 if options.write else 1)
+    unsettled: list[str] = []
     sections = []
     for full in GROUPS:
         group = Group(full.title, [c for c in full.checks if not only or c.id in only])
         if not group.checks:
             continue
-        rows = list(measured(group, subjects, only))
+        rows = [[measured(c, s, times, unsettled) for s in subjects] for c in group.checks]
         sections.append(section(group, rows, subjects))
         if options.reasons:
             explain(group, rows, subjects)
     text = "\n".join([versions(subjects), "", *sections])
+    if unsettled:
+        sys.exit("\n".join(["These cells do not come out the same each time:", *unsettled]))
     if not options.write:
         print(text)
         return

@@ -11,6 +11,7 @@ was asked, and notices when a client leaves.
 """
 
 import asyncio
+import itertools
 import json
 import socket
 import struct
@@ -43,13 +44,14 @@ _LINE_LIMIT = 1 << 20
 
 @dataclass(frozen=True)
 class Recorded:
-    """A request as it arrived."""
+    """A request as it arrived; `connection` is the number, from 0, of the one that it came by."""
 
     method: str
     path: str
     headers: dict[str, str]
     body: bytes
     at: float
+    connection: int
 
     def json(self) -> Any:
         return json.loads(self.body)
@@ -196,6 +198,7 @@ class FaultServer:
         self._queue: deque[Reply] = deque()
         self._last = json_reply({"error": "FaultServer: no reply was queued"}, 501)
         self._connections: set[_Connection] = set()
+        self._numbers = itertools.count()
         self._changed = threading.Condition()
         self._stop = asyncio.Event()
 
@@ -261,9 +264,10 @@ class FaultServer:
             connection.abort()
         await asyncio.gather(*(connection.gone.wait() for connection in remaining))
 
-    def _opened(self, connection: "_Connection") -> None:
+    def _opened(self, connection: "_Connection") -> int:
         with self._changed:
             self._connections.add(connection)
+        return next(self._numbers)
 
     def _closed(self, connection: "_Connection") -> None:
         with self._changed:
@@ -293,7 +297,7 @@ class _Connection(asyncio.Protocol):
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
         transport.set_write_buffer_limits(high=0)  # "drained" shall mean: handed to the kernel
-        self._server._opened(self)
+        self._number = self._server._opened(self)
         self._task = asyncio.create_task(self._converse())
 
     def data_received(self, data: bytes) -> None:
@@ -319,7 +323,7 @@ class _Connection(asyncio.Protocol):
     async def _converse(self) -> None:
         while True:
             try:
-                request = await _read_request(self._reader)
+                request = await _read_request(self._reader, self._number)
             except ValueError as error:  # the client wrote no HTTP: say so instead of hanging
                 await self._play(b"HTTP/1.1 400 Not HTTP: %b\r\n\r\n" % repr(error).encode())
                 return self._transport.abort()
@@ -347,14 +351,14 @@ class _Connection(asyncio.Protocol):
         self._transport.abort()
 
 
-async def _read_request(reader: asyncio.StreamReader) -> Recorded:
+async def _read_request(reader: asyncio.StreamReader, connection: int) -> Recorded:
     head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
     request_line, *lines = head.rstrip("\r\n").split("\r\n")
     method, path, _version = request_line.split(" ", 2)
     fields = (line.split(":", 1) for line in lines)
     headers = {name.lower(): value.strip() for name, value in fields}
     body = await _read_body(reader, headers)
-    return Recorded(method, path, headers, body, time.monotonic())
+    return Recorded(method, path, headers, body, time.monotonic(), connection)
 
 
 async def _read_body(reader: asyncio.StreamReader, headers: Mapping[str, str]) -> bytes:

@@ -35,7 +35,7 @@ class Check:
         otherwise: other ways to the same thing, tried where every part fails; the cell then
             shows the way's name.
         lacking: our subjects, or "subject/part", that are known to fail.
-        defect_of: peers that are known to fail; the tests hold them to it.
+        defect_of: peers that are known to fail; `make peers` tests that they do.
         note: what the title leaves open.
         seconds: after which a part counts as hanging.
     """
@@ -100,6 +100,9 @@ def measure(check: Check, subject: Subject) -> Cell:
     """Return the cell of a row for one of the installed subjects."""
     if not check.applies(subject):
         return Cell("–")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        subject.load()
     results = {name: run(part, subject, check.seconds) for name, part in check.parts.items()}
     failed = {name: error for name, error in results.items() if error is not None}
     passed = [name for name in results if name not in failed]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from langchain_core.messages import AIMessage, HumanMessage, SystemMessage
@@ -171,10 +172,10 @@ def _document(subject: Subject, server: FaultServer) -> None:
         assert sent["file"]["file_data"].endswith(_PDF)
 
 
-def _many_tokens(subject: Subject, server: FaultServer) -> None:
+def _many_tokens(subject: Subject, server: FaultServer, **given: Any) -> None:
     server.replies(subject.wire.stream())
     try:
-        message = subject.chat_model(server, max_tokens=5000).invoke("q")
+        message = subject.chat_model(server, max_tokens=5000, **given).invoke("q")
     finally:
         asked = server.requests[0].json().get("stream")
         assert asked is True, "it asked for a whole answer, which the service refuses"
@@ -282,6 +283,7 @@ GROUP = Group(
             "`max_tokens` above 4096 in `invoke`",
             {"": _many_tokens},
             needs=_FIREWORKS,
+            otherwise={"with `streaming=True`": partial(_many_tokens, streaming=True)},
             note="Fireworks answers such calls as streams only.",
         ),
     ),

@@ -202,7 +202,7 @@ GROUP = Group(
             "Silence in a stream ends it",
             lanes(_silent),
             note="With `timeout` and, where there is one, the limit for silence set to 0.1 s.",
-            seconds=4,
+            seconds=3,
         ),
         Check(
             "pings_for_ever",
@@ -210,7 +210,7 @@ GROUP = Group(
             lanes(_pinged),
             defect_of=_ALL,
             note="The same limits; the server sends nothing but comments.",
-            seconds=4,
+            seconds=3,
         ),
         Check("usage", "Token counts", over(_counted, *WAYS)),
         Check(

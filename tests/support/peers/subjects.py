@@ -8,14 +8,17 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib import metadata
+from importlib.util import find_spec
 from typing import Any
 
 from support.fault_server import FaultServer, Reply, json_reply
 from support.peers.replies import SOURCES, Answer, ChatCompletions, Completions, Sonar
 
-__all__ = ["KEY", "OURS", "PEERS", "SUBJECTS", "UNSET", "Subject"]
+__all__ = ["KEY", "OURS", "PEERS", "PREFIXES", "SUBJECTS", "UNSET", "Subject"]
 
 KEY = "sk-compare-5d20"
+# Environment variables that begin so would lead the models elsewhere.
+PREFIXES = ("OPENAI_", "PPLX_", "PERPLEXITY_", "FIREWORKS_", "LANGSMITH_", "LANGCHAIN_")
 
 Recipe = Callable[[Any], dict[str, Any]]
 
@@ -62,11 +65,11 @@ class Subject:
 
     @property
     def installed(self) -> bool:
-        try:
-            importlib.import_module(self.chat.partition(":")[0])
-        except ImportError:
-            return False
-        return True
+        return find_spec(self.chat.partition(":")[0]) is not None
+
+    def load(self) -> None:
+        """Import the package, which takes seconds that no check shall count."""
+        importlib.import_module(self.chat.partition(":")[0])
 
     @property
     def version(self) -> str:

@@ -85,9 +85,10 @@ def _place(tool: Tool, text: str) -> int:
 
 def _fitness(tool: Tool, question: str) -> tuple[bool, int]:
     """Say whether the question names the tool, and count the words that they share."""
-    named = {term.stem for term in terms(" ".join(name_words(tool.function.name)))}
-    described = {term.stem for term in terms(tool.function.description or "")}
-    described = named | (described - _ABOUT_TOOLS)
+    verb, *others = name_words(tool.function.name)
+    about = f"{' '.join(others)} {tool.function.description or ''}"
+    described = {term.stem for term in terms(about)} - _ABOUT_TOOLS
+    described |= {term.stem for term in terms(verb)}  # "Search ..." asks for search_documents
     asked = [term.stem for term in terms(question)]
     shared = sum(any(_alike(word, other) for other in described) for word in asked)
     return _place(tool, question) >= 0, shared
