@@ -13,6 +13,7 @@ NOT_FOUND = "I could not find an answer to this question in the documents."
 
 _HITS = 5
 _SENTENCES = 4
+_TABLE_ROW = 0.2  # a row of a table says less by itself than a sentence
 _MARKER = re.compile(r"\[\d+\]")
 
 
@@ -100,6 +101,8 @@ def _quotes(index: Index, question: str, hits: Sequence[Hit]) -> list[Quote]:
             # The heading speaks for every sentence below it, but less than the sentence itself.
             value = weighed.coverage(sentence.text)
             value += 0.3 * weighed.coverage(f"{hit.chunk.heading} {sentence.text}")
+            if sentence.text.startswith("|"):
+                value *= _TABLE_ROW
             sources.setdefault(sentence.text, []).append(number)
             values[sentence.text] = max(values.get(sentence.text, 0.0), value * hit.score)
     best = sorted(values, key=lambda text: -values[text])[:_SENTENCES]

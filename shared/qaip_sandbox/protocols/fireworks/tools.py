@@ -85,7 +85,7 @@ def _place(tool: Tool, text: str) -> int:
 
 def _fitness(tool: Tool, question: str) -> tuple[bool, int]:
     """Say whether the question names the tool, and count the words that they share."""
-    verb, *others = name_words(tool.function.name)
+    verb, *others = name_words(tool.function.name) or [""]
     about = f"{' '.join(others)} {tool.function.description or ''}"
     described = {term.stem for term in terms(about)} - _ABOUT_TOOLS
     described |= {term.stem for term in terms(verb)}  # "Search ..." asks for search_documents
