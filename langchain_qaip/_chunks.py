@@ -7,8 +7,8 @@ from typing import Any
 
 from langchain_core.messages import AIMessageChunk
 from langchain_core.outputs import ChatGenerationChunk
-from langchain_core.utils.json import parse_partial_json
 
+from langchain_qaip._cut_calls import spoiling
 from langchain_qaip._messages import late_facts, to_call, to_chunk, to_usage
 from langchain_qaip._twin import twin
 from qaip_core import Choice, Completion, ToolCall
@@ -108,24 +108,8 @@ class ChatChunks:
         return [
             self._chunk(Choice(tool_calls=(ToolCall(arguments=tail, index=call.index),)))
             for call in broken
-            if (tail := _spoiling(call.arguments))
+            if (tail := spoiling(call.arguments))
         ]
-
-
-# After one of these no guess is left, whatever the arguments were cut in.
-_TAILS = ("]", "}", '"]', '"}', '""]', '\\""]')
-
-
-def _spoiling(arguments: str) -> str | None:
-    """Return an end that makes LangChain see that arguments are no JSON object."""
-    return next((tail for tail in ("", *_TAILS) if not _guessable(arguments + tail)), None)
-
-
-def _guessable(arguments: str) -> bool:
-    try:
-        return isinstance(parse_partial_json(arguments), dict)
-    except ValueError:
-        return False
 
 
 def _is_plain(increment: Completion, choice: Choice) -> bool:

@@ -19,8 +19,9 @@ from langchain_core.messages.ai import InputTokenDetails, OutputTokenDetails, Us
 from langchain_core.messages.tool import invalid_tool_call, tool_call, tool_call_chunk
 
 from langchain_qaip._content import reasoning_of, to_content
+from langchain_qaip._cut_calls import unspoiled
+from langchain_qaip.errors import InvalidParameterError
 from qaip_core import Choice, Citation, Completion, Message, ToolCall, Usage
-from qaip_core.errors import InvalidParameterError
 from qaip_core.types import Role
 
 __all__ = [
@@ -86,7 +87,8 @@ def _role(message: BaseMessage) -> Role:
 def _tool_calls(message: AIMessage) -> tuple[ToolCall, ...]:
     """Return the calls of a turn; also those that were no JSON, since a result answers each."""
     calls = [(c["name"], json.dumps(c["args"], default=str), c["id"]) for c in message.tool_calls]
-    calls += [(c["name"] or "", c["args"] or "", c["id"]) for c in message.invalid_tool_calls]
+    wrong = message.invalid_tool_calls
+    calls += [(c["name"] or "", unspoiled(c["args"] or ""), c["id"]) for c in wrong]
     return tuple(ToolCall(*call, index) for index, call in enumerate(calls))
 
 

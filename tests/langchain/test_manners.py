@@ -1,0 +1,125 @@
+"""What people do that is nearly right works, or is refused in words that help."""
+
+from typing import Any
+
+import httpx
+import pytest
+from langchain_core.exceptions import ModelInvalidRequestError
+from langchain_core.messages import AIMessage, ChatMessage, HumanMessage, ToolMessage
+
+from langchain_qaip import ChatDify, ChatQaip, CitationRetriever, documents
+from langchain_qaip.errors import (
+    AuthenticationError,
+    ConfigurationError,
+    InvalidParameterError,
+    ServerError,
+)
+from qaip_sandbox import Sandbox
+from support.fault_server import FaultServer, json_reply
+
+from .models import CHATS, CITING, KEY, MODELS, QUESTION, Kind, every
+
+NOWHERE = "http://127.0.0.1:1"
+
+
+def tries(kind: Kind, server: FaultServer, status: int, error: type[Exception]) -> int:
+    """Return how many requests `with_retry` makes of a failing call."""
+    server.replies(*[json_reply({"message": "no"}, status)] * 3)
+    with kind.at(server.url) as model, pytest.raises(error):
+        model.with_retry(stop_after_attempt=3, wait_exponential_jitter=False).invoke("q")
+    return len(server.requests)
+
+
+@every(MODELS)
+def test_with_retry_does_not_repeat_what_cannot_pass(kind: Kind, server: FaultServer) -> None:
+    assert tries(kind, server, 401, AuthenticationError) == 1
+
+
+@every(CHATS)
+def test_with_retry_repeats_what_may_pass(kind: Kind, server: FaultServer) -> None:
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("tenacity.nap.time.sleep", lambda _seconds: None)
+        assert tries(kind, server, 500, ServerError) == 3
+
+
+@every(CITING)
+def test_documents_come_from_the_content_alone_too(kind: Kind, sandbox: Sandbox) -> None:
+    with kind.over(sandbox, output_version="v1") as model:
+        answer = model.invoke(QUESTION)
+    assert documents(AIMessage(answer.content)) == documents(answer) != []
+
+
+@pytest.mark.parametrize("wrong", ["text", None, [], {}])
+def test_documents_takes_a_message(wrong: Any) -> None:
+    with pytest.raises(InvalidParameterError, match="one message"):
+        documents(wrong)
+
+
+@every(CITING)
+def test_blocks_that_are_changed_leave_the_message_alone(kind: Kind, sandbox: Sandbox) -> None:
+    with kind.over(sandbox) as model:
+        answer = model.invoke(QUESTION)
+    notes: Any = answer.content_blocks[0]
+    notes["annotations"][0]["title"] = "other"
+    assert "other" not in str(answer.content_blocks)
+
+
+def test_a_developer_speaks_as_the_system(server: FaultServer) -> None:
+    server.replies(json_reply({"choices": [{"message": {"content": "Yes."}}]}))
+    with ChatQaip(api_key=KEY, base_url=server.url) as model:
+        model.invoke([ChatMessage("Be brief.", role="developer"), HumanMessage("Tea?")])
+    assert server.requests[0].json()["messages"][0]["role"] == "system"
+
+
+def test_a_role_that_nobody_takes_is_named() -> None:
+    with pytest.raises(InvalidParameterError, match="'critic'"):
+        ChatQaip(api_key=KEY).invoke([ChatMessage("No.", role="critic")])
+
+
+@every(MODELS)
+@pytest.mark.parametrize("name", ["timeout", "max_retries", "api_key", "streaming"])
+def test_what_belongs_to_the_object_is_refused_in_a_call(kind: Kind, name: str) -> None:
+    with pytest.raises(ModelInvalidRequestError, match="set on the object"):
+        kind.at(NOWHERE).invoke("q", **{name: 1})
+
+
+@every(MODELS)
+def test_a_slip_of_the_pen_is_recognised(kind: Kind) -> None:
+    with pytest.raises(InvalidParameterError, match="Did you mean 'temperature'"):
+        kind.at(NOWHERE).invoke("q", temprature=1)
+
+
+@every(MODELS)
+def test_no_number_of_retries_is_the_default(kind: Kind) -> None:
+    assert kind.at(NOWHERE, max_retries=None).max_retries == 2
+
+
+@every(MODELS)
+def test_a_client_of_the_other_kind_is_refused(kind: Kind) -> None:
+    with pytest.raises(ConfigurationError, match="http_client"):
+        kind.at(NOWHERE, http_client=httpx.AsyncClient())
+    with httpx.Client() as client, pytest.raises(ConfigurationError, match="http_async_client"):
+        kind.at(NOWHERE, http_async_client=client)
+
+
+@pytest.mark.parametrize("name", ["variables", "inputs"])
+def test_dify_variables_go_by_both_names(name: str) -> None:
+    given: dict[str, Any] = {name: {"tone": "dry"}}
+    assert ChatDify(api_key=KEY, **given).variables == {"tone": "dry"}
+
+
+@pytest.mark.parametrize("k", [0, "2", 1.5])
+def test_a_number_of_sources_is_a_whole_number(k: Any) -> None:
+    with pytest.raises(InvalidParameterError, match="k must be"):
+        CitationRetriever(model=ChatQaip(api_key=KEY)).invoke("q", k=k)
+
+
+def test_a_cut_call_goes_back_as_the_model_wrote_it(server: FaultServer) -> None:
+    (fireworks,) = [kind for kind in CHATS if kind.service == "fireworks"]
+    cut: Any = {"name": "f", "args": '{"a": 1]', "id": "c1", "error": None}
+    said = AIMessage("", invalid_tool_calls=[{"type": "invalid_tool_call", **cut}])
+    server.replies(fireworks.reply(stream=False))
+    with fireworks.at(server.url) as model:
+        model.invoke(["q", said, ToolMessage("It was cut.", tool_call_id="c1")])
+    called = server.requests[0].json()["messages"][1]["tool_calls"][0]
+    assert called["function"]["arguments"] == '{"a": 1'
