@@ -19,8 +19,12 @@ test: $(VENV)/.dev
 
 # The LangChain tests on the newest langchain-core. It may want a newer certifi than the package
 # index has: the override lifts that demand, which only uv can do.
-test-latest: $(LATEST)/.ready
-	@$(LATEST)/bin/uv pip list --quiet --python $(LATEST)/bin/python | grep -E '^(langchain|certifi)' || true
+test-latest: $(LATEST)/bin/uv
+	@echo "Installing the newest versions in $(LATEST) ..."
+	@echo 'certifi>=2024' > $(LATEST)/overrides.txt
+	@$(LATEST)/bin/uv pip install --quiet --python $(LATEST)/bin/python --upgrade \
+		--override $(LATEST)/overrides.txt -e '.[all,dev]'
+	@$(LATEST)/bin/uv pip list --quiet --python $(LATEST)/bin/python | grep -E '^(langchain|certifi)'
 	$(LATEST)/bin/python -m pytest --numprocesses auto tests/langchain tests/test_house.py
 
 # Measures other packages beside this one, writes what it finds into the comparison (each cell
@@ -56,14 +60,9 @@ $(VENV)/.dev: $(VENV)/.demo
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[all,dev]'
 	@touch $@
 
-$(LATEST)/.ready: pyproject.toml
-	@echo "Installing the newest versions in $(LATEST) (once) ..."
+$(LATEST)/bin/uv:
 	@$(PYTHON) -m venv $(LATEST)
 	@$(LATEST)/bin/python -m pip install --quiet --disable-pip-version-check uv
-	@echo 'certifi>=2024' > $(LATEST)/overrides.txt
-	@$(LATEST)/bin/uv pip install --quiet --python $(LATEST)/bin/python --upgrade \
-		--override $(LATEST)/overrides.txt -e '.[all,dev]'
-	@touch $@
 
 $(PEERS)/.ready: pyproject.toml constraints.txt
 	@echo "Installing the other packages in $(PEERS) (once) ..."

@@ -29,13 +29,14 @@ __all__ = ["ChatDify", "ChatFireworks", "ChatPAIS", "ChatPerplexity", "ChatQaip"
 class _Citing(ChatModel):
     """A chat model whose service answers with sources."""
 
-    def as_retriever(self, **kwargs: Any) -> CitationRetriever:
+    def as_retriever(self, *, k: int | None = None, **kwargs: Any) -> CitationRetriever:
         """Return a retriever of the sources of this model's answers.
 
         Parameters:
-            kwargs: those of `CitationRetriever`, such as ``k``.
+            k: how many sources to return at most, at least 1; None for all.
+            kwargs: those of LangChain's retrievers, such as ``tags``.
         """
-        return CitationRetriever(model=self, **kwargs)
+        return CitationRetriever(model=self, k=k, **kwargs)
 
 
 class ChatQaip(QaipParams, _Citing):
