@@ -96,8 +96,9 @@ class Model(Service):
 
     def _call(self, stop: list[str] | None, call: Mapping[str, Any]) -> dict[str, Any]:
         """Return the parameters of one call; its stop sequences replace the object's."""
-        for name in call.keys() & (type(self).model_fields.keys() - self._per_call):
-            raise InvalidParameterError(f"{name!r} is set on the object, not for a single call")
+        for name in call:
+            if name in type(self).model_fields and name not in self._per_call:
+                raise InvalidParameterError(f"{name!r} is set on the object, not for a single call")
         return self.values({**{k: v for k, v in call.items() if k not in _OWN}, "stop": stop})
 
     def get_token_ids(self, text: str) -> list[int]:
