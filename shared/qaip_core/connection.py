@@ -158,11 +158,13 @@ class Connection(BaseModel):
             )
         if isinstance(key, SecretStr):
             _sound_key(key.get_secret_value())
-        for name, is_async in (("http_client", False), ("http_async_client", True)):
+        for name, own, other in (
+            ("http_client", "close", "aclose"),
+            ("http_async_client", "aclose", "close"),
+        ):
             client = getattr(self, name)
-            if client is not None and hasattr(client, "aclose") is not is_async:
-                wanted = "httpx.AsyncClient" if is_async else "httpx.Client"
-                raise ConfigurationError(f"{name} must be an {wanted}, not {type(client)!r}")
+            if hasattr(client, other) and not hasattr(client, own):
+                raise ConfigurationError(f"{name} is of the other kind: {type(client).__name__}")
         url = base_url(backend, self.base_url)
         if key is not None:
             _refuse_clear_text(url)
