@@ -105,11 +105,12 @@ class ChatChunks:
         LangChain guesses the end of arguments that were cut; an agent would run the guess.
         """
         broken = [c for c in self._called.tool_calls if to_call(c)["type"] == "invalid_tool_call"]
-        return [
-            self._chunk(Choice(tool_calls=(ToolCall(arguments=tail, index=call.index),)))
-            for call in broken
-            if (tail := spoiling(call.arguments))
-        ]
+        return [self._spoil(call, tail) for call in broken if (tail := spoiling(call.arguments))]
+
+    def _spoil(self, call: ToolCall, tail: str) -> ChatGenerationChunk:
+        chunk = self._chunk(Choice(tool_calls=(ToolCall(arguments=tail, index=call.index),)))
+        chunk.message.additional_kwargs["cut_calls"] = [{"id": call.id, "tail": tail}]
+        return chunk
 
 
 def _is_plain(increment: Completion, choice: Choice) -> bool:

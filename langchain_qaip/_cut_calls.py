@@ -7,6 +7,10 @@ whole answer; it is taken off again before the call goes back to a service.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from langchain_core.messages import InvalidToolCall
 from langchain_core.utils.json import parse_partial_json
 
 __all__ = ["spoiling", "unspoiled"]
@@ -20,13 +24,15 @@ def spoiling(arguments: str) -> str | None:
     return next((tail for tail in ("", *_TAILS) if not _guessable(arguments + tail)), None)
 
 
-def unspoiled(arguments: str) -> str:
-    """Return arguments as the model wrote them."""
-    for tail in reversed(_TAILS):
-        stem = arguments.removesuffix(tail)
-        if stem != arguments and _guessable(stem) and spoiling(stem) == tail:
-            return stem
-    return arguments
+def unspoiled(call: InvalidToolCall, cut: Sequence[Mapping[str, Any]]) -> str:
+    """Return arguments as the model wrote them.
+
+    Parameters:
+        cut: what the message notes of the calls that were given an end.
+    """
+    arguments = call["args"] or ""
+    tail = next((note["tail"] for note in cut if note["id"] == call["id"]), "")
+    return arguments.removesuffix(tail)
 
 
 def _guessable(arguments: str) -> bool:

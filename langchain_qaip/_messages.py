@@ -87,8 +87,9 @@ def _role(message: BaseMessage) -> Role:
 def _tool_calls(message: AIMessage) -> tuple[ToolCall, ...]:
     """Return the calls of a turn; also those that were no JSON, since a result answers each."""
     calls = [(c["name"], json.dumps(c["args"], default=str), c["id"]) for c in message.tool_calls]
+    cut = message.additional_kwargs.get("cut_calls", ())
     wrong = message.invalid_tool_calls
-    calls += [(c["name"] or "", unspoiled(c["args"] or ""), c["id"]) for c in wrong]
+    calls += [(c["name"] or "", unspoiled(c, cut), c["id"]) for c in wrong]
     return tuple(ToolCall(*call, index) for index, call in enumerate(calls))
 
 
@@ -192,7 +193,7 @@ def documents(message: BaseMessage) -> list[Document]:
     for citation in message.additional_kwargs.get("citations") or _annotated(message):
         facts = {k: v for k, v in citation.items() if k not in ("id", "text", "spans")}
         document = Document(id=citation["id"], page_content=citation["text"], metadata=facts)
-        known.setdefault(str(citation["id"]), document)
+        known.setdefault(citation["id"] or f"source {len(known)}", document)
     return list(known.values())
 
 
@@ -203,7 +204,8 @@ def _annotated(message: BaseMessage) -> Iterator[dict[str, Any]]:
             if note.get("type") == "citation":
                 named = {k: note[k] for k in ("url", "title") if note.get(k)}
                 text = note.get("cited_text") or ""
-                yield {"id": note.get("id"), "text": text, **named, **(note.get("extras") or {})}
+                facts = {**(note.get("extras") or {}), **named}
+                yield {**facts, "id": note.get("id"), "text": text}
 
 
 def to_usage(usage: Usage | None) -> UsageMetadata | None:

@@ -96,6 +96,9 @@ class Model(Service):
 
     def _call(self, stop: list[str] | None, call: Mapping[str, Any]) -> dict[str, Any]:
         """Return the parameters of one call; its stop sequences replace the object's."""
+        if "stop_sequences" in call:
+            stop = stop or call["stop_sequences"]
+            call = {k: v for k, v in call.items() if k != "stop_sequences"}
         for name in call:
             if name in type(self).model_fields and name not in self._per_call:
                 raise InvalidParameterError(f"{name!r} is set on the object, not for a single call")

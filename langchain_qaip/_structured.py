@@ -232,7 +232,7 @@ class _Growing:
         if self._parser.schema_class is not None or not more:
             return []
         self._text += more
-        known = _partly(self._text)
+        known = _partly(self._text, self._parser.required)
         if known is None or known == self._shown:
             return []
         self._shown = known
@@ -260,36 +260,48 @@ _DECODER = json.JSONDecoder(strict=False)  # line breaks in strings are common
 _LITERAL = 6  # characters of the longest piece that an end may leave of a number or a word
 
 
-def _objects_in(text: str) -> Iterator[dict[str, Any]]:
-    """Yield the JSON objects in a text, one after the other, none from within another.
-
-    Raises:
-        OutputParserException: the last one was cut.
-    """
+def _scanned(text: str) -> Iterator[dict[str, Any] | str]:
+    """Yield the JSON objects in a text, none from within another; at last one that was cut."""
     if text.lstrip().startswith("<think>"):
         text = text.rpartition("</think>")[2]
     opening = _OPENING.search(text)
     while opening:
-        start = opening.start()
+        start = end = opening.start()
         try:
             found, end = _DECODER.raw_decode(text, start)
             yield found
         except json.JSONDecodeError as error:
             at_the_end = len(text.rstrip()) - error.pos <= _LITERAL
             if at_the_end or error.msg.startswith("Unterminated"):
-                raise OutputParserException(
-                    f"the answer holds no complete JSON object ({error}): {text}", llm_output=text
-                ) from error
-            end = start + 1
-        opening = _OPENING.search(text, end)
+                yield text[start:]  # what is complete in it is only a part
+                return
+        except (ValueError, RecursionError):
+            pass  # numbers without end, objects without end
+        opening = _OPENING.search(text, max(end, start + 1))
 
 
-def _partly(text: str) -> Any:
+def _objects_in(text: str) -> Iterator[dict[str, Any]]:
+    """Yield the complete JSON objects in a text.
+
+    Raises:
+        OutputParserException: the last one was cut.
+    """
+    for found in _scanned(text):
+        if isinstance(found, str):
+            raise OutputParserException(
+                f"the answer holds no complete JSON object: {text}", llm_output=text
+            )
+        yield found
+
+
+def _partly(text: str, required: Sequence[str]) -> Any:
     """Return what an unfinished JSON object holds; None if that cannot be told yet."""
-    with suppress(OutputParserException, StopIteration):
-        return next(_objects_in(text))
-    opening = _OPENING.search(text)
-    try:
-        return parse_partial_json(text[opening.start() :]) if opening else None
-    except ValueError:
-        return None
+    for found in _scanned(text):
+        if isinstance(found, str):
+            try:
+                return parse_partial_json(found)
+            except ValueError:
+                return None
+        if found.keys() >= set(required):
+            return found
+    return None

@@ -199,6 +199,11 @@ class Endpoint:
     def by_name(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """Return parameters by their own names, those given by another too."""
         names = self.params.synonyms
+        for name, own in names.items():
+            if values.get(name) is not None and values.get(own) is not None:
+                raise InvalidParameterError(
+                    f"{name!r} is another name of {own!r}: pass one of them"
+                )
         return {names.get(name, name): value for name, value in values.items()}
 
     def check(self, values: Mapping[str, Any]) -> dict[str, Any]:

@@ -35,6 +35,8 @@ from qaip_core.types import Completion, Prompt, add_up
 __all__ = ["AsyncClient", "Client"]
 
 _CANCEL_SECONDS = 1.0
+_STALE_SECONDS = 1.0  # a service that fails later than that may have been at work
+_NO_RESPONSE = "Server disconnected without sending a response"
 _DRAIN_SECONDS = 0.25
 # Never through a proxy: a key may go there in clear text only because it stays on this machine.
 _DIRECT: Mapping[str, Any] = dict.fromkeys(
@@ -74,13 +76,26 @@ def _tls() -> Any:
 
 
 class _Connections:
-    """Notes whether a request had a new connection made for it; httpx reports to it."""
+    """Notes whether a request goes out on a connection kept from an earlier one.
+
+    httpx's own transports report what they do; of others nothing is known.
+    """
 
     def __init__(self) -> None:
-        self.new = False
+        self._began = time.monotonic()
+        self._new: bool | None = None
+
+    def left(self, error: Exception) -> bool:
+        """Tell whether the service had closed a kept connection before the request came."""
+        silent = "ReadError", "WriteError"
+        return (
+            self._new is False
+            and time.monotonic() - self._began < _STALE_SECONDS
+            and (type(error).__name__ in silent or str(error).startswith(_NO_RESPONSE))
+        )
 
     def note(self, event: str, _info: Any) -> None:
-        self.new = self.new or event.startswith("connection.connect")
+        self._new = bool(self._new) or ".connect_" in event
 
     async def anote(self, event: str, _info: Any) -> None:
         self.note(event, _info)
@@ -90,8 +105,7 @@ def _failure(error: Exception, settings: Settings, *, stale: bool) -> Failure:
     """Translate a transport library's error; raise what is none of theirs.
 
     Parameters:
-        stale: whether the request went out on a connection kept from an earlier one, and no
-            answer began: the service had hung up before it came.
+        stale: whether the request went out on a kept connection that the service had left.
     """
     names = [c.__name__ for c in type(error).__mro__]
     known = next((_FAILURES[n] for n in names if n in _FAILURES), None)
@@ -122,9 +136,8 @@ class _Transaction:
         self._secret: SecretStr | None = None
         self._connections = _Connections()
 
-    @property
-    def _stale(self) -> bool:
-        return self._response is None and not self._connections.new
+    def _stale(self, error: Exception) -> bool:
+        return self._response is None and self._connections.left(error)
 
     def redact(self, error: ServiceError) -> None:
         """Remove the key from an error, in case the service has echoed it."""
@@ -249,8 +262,12 @@ def _aside(act: Callable[[], None]) -> None:
         act()
         return
     thread = threading.Thread(target=copy_context().run, args=(act,), daemon=True)
-    thread.start()
-    thread.join(_CANCEL_SECONDS)
+    try:
+        thread.start()
+    except RuntimeError:  # there are no more threads to be had
+        act()
+    else:
+        thread.join(_CANCEL_SECONDS)
 
 
 @contextmanager
@@ -285,7 +302,7 @@ class _Exchange(_Transaction):
                 return time.sleep(step.seconds)
             return self._drain()
         except Exception as error:  # noqa: BLE001 -- re-raised if it is not the transport's
-            return _failure(error, self._settings, stale=self._stale)
+            return _failure(error, self._settings, stale=self._stale(error))
 
     def _send(self, step: Send) -> Head:
         self.close()
@@ -466,7 +483,7 @@ class _AsyncExchange(_Transaction):
                 return await asyncio.sleep(step.seconds)
             return await self._drain()
         except Exception as error:  # noqa: BLE001 -- re-raised if it is not the transport's
-            return _failure(error, self._settings, stale=self._stale)
+            return _failure(error, self._settings, stale=self._stale(error))
 
     async def _send(self, step: Send) -> Head:
         await self.close()

@@ -1195,3 +1195,23 @@ async def test_a_kept_connection_that_the_server_has_left_is_replaced(call: Call
         await call.close()
         listener.shutdown(socket.SHUT_RDWR)
         server.join()
+
+
+class Broken(httpx.BaseTransport):
+    """A transport of the user's own, of which nothing is known."""
+
+    tries = 0
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        self.tries += 1
+        raise httpx.ReadError("reset after sending")
+
+
+def test_nothing_is_repeated_on_a_guess_about_the_connection() -> None:
+    transport = Broken()
+    with httpx.Client(transport=transport) as http:
+        fields: Any = {"api_key": "k1", "base_url": "http://127.0.0.1:1", "http_client": http}
+        client = Client(Connection(**fields).settings(pais.PAIS))
+        with pytest.raises(errors.ServiceConnectionError):
+            client.complete(pais.CHAT, "q", MODEL)
+    assert transport.tries == 1

@@ -1,5 +1,6 @@
 """What people do that is nearly right works, or is refused in words that help."""
 
+import json
 from typing import Any
 
 import httpx
@@ -15,9 +16,9 @@ from langchain_qaip.errors import (
     ServerError,
 )
 from qaip_sandbox import Sandbox
-from support.fault_server import FaultServer, json_reply
+from support.fault_server import FaultServer, json_reply, sse_reply
 
-from .models import CHATS, CITING, KEY, MODELS, QUESTION, Kind, every
+from .models import CHATS, CITING, KEY, MODELS, QUESTION, Kind, every, merged
 
 NOWHERE = "http://127.0.0.1:1"
 
@@ -116,10 +117,37 @@ def test_a_number_of_sources_is_a_whole_number(k: Any) -> None:
 
 def test_a_cut_call_goes_back_as_the_model_wrote_it(server: FaultServer) -> None:
     (fireworks,) = [kind for kind in CHATS if kind.service == "fireworks"]
-    cut: Any = {"name": "f", "args": '{"a": 1]', "id": "c1", "error": None}
-    said = AIMessage("", invalid_tool_calls=[{"type": "invalid_tool_call", **cut}])
-    server.replies(fireworks.reply(stream=False))
+    function = {"name": "f", "arguments": '{"a": "q\\"'}
+    call = {"index": 0, "id": "c1", "type": "function", "function": function}
+    events = [({"tool_calls": [call]}, None), ({}, "length")]
+    chunks = [{"choices": [{"index": 0, "delta": d, "finish_reason": f}]} for d, f in events]
+    server.replies(sse_reply(*map(json.dumps, chunks)), fireworks.reply(stream=False))
     with fireworks.at(server.url) as model:
+        said = merged(model.stream("q"))
         model.invoke(["q", said, ToolMessage("It was cut.", tool_call_id="c1")])
-    called = server.requests[0].json()["messages"][1]["tool_calls"][0]
-    assert called["function"]["arguments"] == '{"a": 1'
+    assert said.tool_calls == []
+    called = server.requests[1].json()["messages"][1]["tool_calls"][0]
+    assert called["function"] == function
+
+
+def test_both_names_at_once_are_refused() -> None:
+    with pytest.raises(InvalidParameterError, match="'inputs' is another name of 'variables'"):
+        ChatDify(api_key=KEY, inputs={"a": 1}, variables={"b": 2})  # type: ignore[call-arg]
+
+
+def test_sources_without_an_id_are_not_one() -> None:
+    notes = [{"type": "citation", "url": url} for url in ("u", "v", "w")]
+    message = AIMessage([{"type": "text", "text": "x", "annotations": notes}])
+    assert [found.metadata["url"] for found in documents(message)] == ["u", "v", "w"]
+
+
+@every(CHATS)
+def test_stop_sequences_may_be_said_in_a_call(kind: Kind, server: FaultServer) -> None:
+    server.replies(kind.reply(stream=kind.streams_whole))
+    with kind.at(server.url) as model:
+        whole = model.invoke("q")
+        server.replies(kind.reply(stream=kind.streams_whole))
+        word = str(whole.text).split()[1]
+        sent = model.invoke("q", stop_sequences=[word])
+    served_there = "stop" in server.requests[-1].json()
+    assert served_there or word not in str(sent.text)

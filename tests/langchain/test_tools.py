@@ -727,3 +727,14 @@ def test_arguments_that_json_lacks_are_sent_as_text(server: FaultServer) -> None
     with FIREWORKS.at(server.url) as model:
         model.invoke(["q", called, ToolMessage("ok", tool_call_id="c1")])
     assert "2026-01-02" in str(server.requests[0].json()["messages"])
+
+
+async def test_calls_that_interleave_at_one_index_are_told_apart(server: FaultServer) -> None:
+    pieces = [
+        ("c1", "weigh", '{"lamp":'),
+        ("c2", "ping", "{"),
+        ("c1", "weigh", "1}"),
+        ("c2", "ping", "}"),
+    ]
+    reply = streamed(*(call(name, args, call_id, 0) for call_id, name, args in pieces))
+    assert calls_of(await answered(server, reply, streaming=True)) == BOTH

@@ -248,22 +248,25 @@ class _CallNumbers:
     """
 
     def __init__(self) -> None:
-        self._open: dict[int, ToolCall] = {}  # by the wire's index, numbered by us
+        # Numbered by us: the latest by the wire's index, and all by index and id.
+        self._known: dict[tuple[int, str | None], ToolCall] = {}
         self._count = 0
 
     def numbered(self, fragment: ToolCall) -> ToolCall:
         """Return a fragment with its call's own number; name and id stand on the first only."""
-        known = self._open.get(fragment.index)
-        if known is None or (fragment.id and known.id and fragment.id != known.id):
-            number, self._count = self._count, self._count + 1
-            self._open[fragment.index] = replace(fragment, index=number)
-            return self._open[fragment.index]
+        latest, own = (fragment.index, None), (fragment.index, fragment.id)
+        known = self._known.get(own) or self._known.get(latest)
+        other = known is not None and fragment.id and known.id and fragment.id != known.id
+        if known is None or (other and fragment.name):
+            call = replace(fragment, index=self._count)
+            self._count += 1
+            self._known[latest] = self._known[own] = call
+            return call
         name = "" if known.name else fragment.name
         call_id = None if known.id else fragment.id
         if name or call_id:
-            self._open[fragment.index] = replace(
-                known, name=known.name or name, id=known.id or call_id
-            )
+            call = replace(known, name=known.name or name, id=known.id or call_id)
+            self._known[latest] = self._known[own] = call
         return ToolCall(name, fragment.arguments, call_id, known.index)
 
 
