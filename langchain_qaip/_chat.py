@@ -25,14 +25,8 @@ from langchain_qaip._events import Event, Events
 from langchain_qaip._messages import to_message, to_turns
 from langchain_qaip._model import Model, combined, in_order, llm_output
 from langchain_qaip._profiles import profile
-from langchain_qaip._structured import (
-    Method,
-    StructuredOutputParser,
-    instructions,
-    parsed_by,
-    to_json_schema,
-    to_response_format,
-)
+from langchain_qaip._schemas import Method, instructions, to_json_schema, to_response_format
+from langchain_qaip._structured import StructuredOutputParser, parsed_by
 from langchain_qaip._tools import Tool, ToolChoice, to_tool_choice, to_tools
 from langchain_qaip.errors import as_langchain
 from qaip_core import Completion, Message
@@ -82,7 +76,7 @@ class ChatModel(Model, BaseChatModel):
     ) -> Iterator[ChatGenerationChunk]:
         with as_langchain():
             turns, values = self._asked(messages, self._streamed(stop, kwargs))
-            chunks = self._chunks(values)
+            chunks = ChatChunks(self.provider, self._namer(values))
             stream = self.client.stream(self.endpoint, turns, values)
             with closing(stream) as increments:
                 for increment in increments:
@@ -100,7 +94,7 @@ class ChatModel(Model, BaseChatModel):
     ) -> AsyncIterator[ChatGenerationChunk]:
         with as_langchain():
             turns, values = self._asked(messages, self._streamed(stop, kwargs))
-            chunks = self._chunks(values)
+            chunks = ChatChunks(self.provider, self._namer(values))
             stream = self.async_client.stream(self.endpoint, turns, values)
             async with aclosing(stream) as increments:
                 async for increment in increments:
@@ -120,7 +114,7 @@ class ChatModel(Model, BaseChatModel):
         """Yield v3 events; LangChain finds this method by its name."""
         with as_langchain():
             turns, values = self._asked(messages, self._streamed(stop, kwargs))
-            events = Events(self.provider, partial(self.name_of, values=values))
+            events = Events(self.provider, self._namer(values))
             last: list[Event] = []
             with closing(self.client.stream(self.endpoint, turns, values)) as increments:
                 for increment in increments:
@@ -143,7 +137,7 @@ class ChatModel(Model, BaseChatModel):
         """Yield v3 events; LangChain finds this method by its name."""
         with as_langchain():
             turns, values = self._asked(messages, self._streamed(stop, kwargs))
-            events = Events(self.provider, partial(self.name_of, values=values))
+            events = Events(self.provider, self._namer(values))
             last: list[Event] = []
             stream = self.async_client.stream(self.endpoint, turns, values)
             async with aclosing(stream) as increments:
@@ -158,8 +152,8 @@ class ChatModel(Model, BaseChatModel):
             for event in last:
                 yield event
 
-    def _chunks(self, values: Mapping[str, Any]) -> ChatChunks:
-        return ChatChunks(self.provider, partial(self.name_of, values=values))
+    def _namer(self, values: Mapping[str, Any]) -> Callable[[Completion], str]:
+        return partial(self.name_of, values=values)
 
     def _asked(
         self, messages: Sequence[BaseMessage], values: dict[str, Any]
@@ -293,7 +287,7 @@ class ChatModel(Model, BaseChatModel):
         return combined(llm_outputs)
 
     def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:
-        return self._ls_params("chat", stop, kwargs)  # type: ignore[no-any-return]
+        return self._ls_params("chat", stop, kwargs)
 
     @property
     def _llm_type(self) -> str:

@@ -12,6 +12,7 @@ from langchain_qaip._cut_calls import spoiling
 from langchain_qaip._messages import late_facts, to_call, to_chunk, to_usage
 from langchain_qaip._twin import twin
 from qaip_core import Choice, Completion, ToolCall
+from qaip_core.types import join_tool_calls
 
 __all__ = ["ChatChunks"]
 
@@ -25,7 +26,7 @@ class ChatChunks:
     """
 
     def __init__(self, provider: str, name_of: Callable[[Completion], str]) -> None:
-        self._called = Choice()
+        self._called: list[ToolCall] = []
         self._name_of = name_of
         self._facts: dict[str, Any] = {"model_provider": provider}
         self._started = False
@@ -45,7 +46,7 @@ class ChatChunks:
             ready.append(self._chunk(Choice(reasoning=choice.reasoning)))
             choice.reasoning = ""
         if choice.tool_calls:
-            self._called += Choice(tool_calls=choice.tool_calls)
+            self._called.extend(choice.tool_calls)
         if choice.text or choice.tool_calls or choice.logprobs is not None:
             ready.append(self._chunk(choice))
         if increment.last:
@@ -104,7 +105,8 @@ class ChatChunks:
 
         LangChain guesses the end of arguments that were cut; an agent would run the guess.
         """
-        broken = [c for c in self._called.tool_calls if to_call(c)["type"] == "invalid_tool_call"]
+        calls = join_tool_calls(self._called)
+        broken = [call for call in calls if to_call(call)["type"] == "invalid_tool_call"]
         return [self._spoil(call, tail) for call in broken if (tail := spoiling(call.arguments))]
 
     def _spoil(self, call: ToolCall, tail: str) -> ChatGenerationChunk:

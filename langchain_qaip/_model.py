@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Any, Self
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal, Self
 
 from langchain_core.language_models.base import LangSmithParams
 from pydantic import ConfigDict, model_validator
@@ -20,6 +20,7 @@ from qaip_core.version import DISTRIBUTION, version
 __all__ = ["Model", "combined", "in_order", "llm_output"]
 
 _OWN = frozenset({"stream"})  # keywords that LangChain itself reads
+_OF_CALLS = frozenset({*COMMON, "stop", "extra_body"})  # fields that a call may replace
 
 
 class Model(Service):
@@ -81,7 +82,9 @@ class Model(Service):
             **self.values({}),
         }
 
-    def _ls_params(self, kind: Any, stop: list[str] | None, call: Mapping[str, Any]) -> Any:
+    def _ls_params(
+        self, kind: Literal["chat", "llm"], stop: list[str] | None, call: Mapping[str, Any]
+    ) -> LangSmithParams:
         with as_langchain():
             given = self._call(stop, call)
         params = LangSmithParams(
@@ -91,7 +94,7 @@ class Model(Service):
         )
         for name in ("temperature", "max_tokens", "stop"):
             if name in given:
-                params[f"ls_{name}"] = given[name]  # type: ignore[literal-required]
+                params[f"ls_{name}"] = given[name]  # type: ignore[literal-required]  # all three are
         return params
 
     def _call(self, stop: list[str] | None, call: Mapping[str, Any]) -> dict[str, Any]:
@@ -100,7 +103,8 @@ class Model(Service):
             stop = stop or call["stop_sequences"]
             call = {k: v for k, v in call.items() if k != "stop_sequences"}
         for name in call:
-            if name in type(self).model_fields and name not in self._per_call:
+            own = name in type(self).model_fields and name not in _OF_CALLS
+            if own and not self.endpoint.takes(name):
                 raise InvalidParameterError(f"{name!r} is set on the object, not for a single call")
         return self.values({**{k: v for k, v in call.items() if k not in _OWN}, "stop": stop})
 
@@ -121,17 +125,13 @@ class Model(Service):
                 `langchain_qaip.errors.RETRYABLE`, not every exception.
         """
         kwargs.setdefault("retry_if_exception_type", RETRYABLE)
-        return super().with_retry(**kwargs)  # type: ignore[misc]
+        return super().with_retry(**kwargs)  # type: ignore[misc]  # of LangChain's base
 
     def _streamed(self, stop: list[str] | None, call: Mapping[str, Any]) -> dict[str, Any]:
         values = self._call(stop, call)
         if (values.get("n") or 1) > 1:
             raise InvalidParameterError("n > 1 cannot be streamed as one message: use generate()")
         return values
-
-    @property
-    def _per_call(self) -> Collection[str]:
-        return {*self.endpoint.params.model_fields, *COMMON, "extra_body", *_OWN}
 
     def name_of(self, answer: Completion, values: Mapping[str, Any]) -> str:
         """Return the name of the model that gave an answer."""

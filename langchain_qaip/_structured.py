@@ -1,4 +1,4 @@
-"""Structured output: from a schema to what is asked for, and from the answer to the object."""
+"""Structured output: from an answer to the object in it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import re
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import suppress
 from operator import itemgetter
-from typing import Any, Literal, TypeAlias
+from typing import Any
 
 import pydantic
 from langchain_core.exceptions import OutputParserException
@@ -16,83 +16,10 @@ from langchain_core.messages.ai import add_ai_message_chunks
 from langchain_core.output_parsers import BaseTransformOutputParser
 from langchain_core.outputs import ChatGeneration, Generation
 from langchain_core.runnables import Runnable, RunnableMap, RunnablePassthrough
-from langchain_core.utils.function_calling import convert_to_json_schema
 from langchain_core.utils.json import parse_partial_json
 from langchain_core.utils.pydantic import is_basemodel_subclass
 
-from qaip_core import Message
-from qaip_core.errors import InvalidParameterError
-
-__all__ = [
-    "Method",
-    "StructuredOutputParser",
-    "instructions",
-    "parsed_by",
-    "to_json_schema",
-    "to_response_format",
-]
-
-Method: TypeAlias = Literal["json_schema", "function_calling", "json_mode"]
-
-_FORMATS = frozenset({"text", "json_object", "json_schema", "grammar", "regex"})
-
-
-_OBJECTS = frozenset({"properties", "anyOf", "oneOf", "allOf"})
-
-
-def to_json_schema(schema: Any, strict: bool | None = None) -> dict[str, Any]:
-    """Return a schema of any kind that LangChain knows as JSON schema with a title.
-
-    Raises:
-        InvalidParameterError: it is none.
-    """
-    if isinstance(schema, dict) and isinstance(inner := schema.get("json_schema"), dict):
-        schema = {"title": inner.get("name", "answer"), **inner.get("schema", {})}
-    elif isinstance(schema, dict) and not schema.keys() & {"title", "name", "function"}:
-        schema = {"title": "answer", **schema}
-    try:
-        described = convert_to_json_schema(schema, strict=strict)
-        if "properties" not in described and isinstance(schema, dict):
-            described = dict(schema)  # maps, unions: LangChain keeps objects with properties only
-        if described.get("type") != "object" and not described.keys() & _OBJECTS:
-            raise ValueError("it is not a schema of objects")
-    except (TypeError, ValueError) as error:
-        raise InvalidParameterError(
-            f"no schema of objects: {schema!r:.200}; pass a pydantic class, a TypedDict, a JSON "
-            "schema or an OpenAI function"
-        ) from error
-    return described
-
-
-def to_response_format(schema: Any, strict: bool | None = None) -> dict[str, Any]:
-    """Return the ``response_format`` that asks for a schema; one that is given goes through."""
-    if isinstance(schema, dict) and schema.get("type") in _FORMATS:
-        return schema
-    described = to_json_schema(schema, strict)
-    name = re.sub(r"[^A-Za-z0-9_-]", "_", str(described["title"]))[:64]
-    wanted: dict[str, Any] = {"name": name, "schema": described}
-    return {
-        "type": "json_schema",
-        "json_schema": wanted if strict is None else {**wanted, "strict": strict},
-    }
-
-
-def instructions(response_format: dict[str, Any], service: str) -> list[Message]:
-    """Return the turn that asks for a format which the service itself does not enforce.
-
-    Raises:
-        InvalidParameterError: it cannot be asked for in words.
-    """
-    kind = response_format.get("type")
-    if kind == "text":
-        return []
-    text = "Answer with one JSON object and nothing else."
-    if kind == "json_schema":
-        schema = json.dumps(to_json_schema(response_format), ensure_ascii=False)
-        text += f" It must conform to this JSON Schema:\n```json\n{schema}\n```"
-    elif kind != "json_object":
-        raise InvalidParameterError(f"{service} takes no response_format of type {kind!r}")
-    return [Message("system", text)]
+__all__ = ["StructuredOutputParser", "parsed_by"]
 
 
 def parsed_by(
@@ -152,7 +79,7 @@ class StructuredOutputParser(BaseTransformOutputParser[Any]):
             raise OutputParserException(f"the answer holds no JSON object: {text}", llm_output=text)
         return self._checked(first, text)
 
-    def parse_result(self, result: list[Generation], *, partial: bool = False) -> Any:  # noqa: ARG002
+    def parse_result(self, result: list[Generation], *, partial: bool = False) -> Any:  # noqa: ARG002 -- LangChain's
         """Return the object in an answer."""
         message = getattr(result[0], "message", None)
         if message is None:
@@ -195,7 +122,7 @@ class StructuredOutputParser(BaseTransformOutputParser[Any]):
                 f"the answer is no {cls.__name__}: {error}", llm_output=whole
             ) from error
 
-    def _transform(self, input: Iterator[str | BaseMessage]) -> Iterator[Any]:  # noqa: A002
+    def _transform(self, input: Iterator[str | BaseMessage]) -> Iterator[Any]:  # noqa: A002 -- LangChain's
         growing = _Growing(self)
         for chunk in input:
             yield from growing.add(chunk)
@@ -203,7 +130,7 @@ class StructuredOutputParser(BaseTransformOutputParser[Any]):
 
     async def _atransform(
         self,
-        input: AsyncIterator[str | BaseMessage],  # noqa: A002
+        input: AsyncIterator[str | BaseMessage],  # noqa: A002 -- LangChain's
     ) -> AsyncIterator[Any]:
         growing = _Growing(self)
         async for chunk in input:
@@ -275,8 +202,8 @@ def _scanned(text: str) -> Iterator[dict[str, Any] | str]:
             if at_the_end or error.msg.startswith("Unterminated"):
                 yield text[start:]  # what is complete in it is only a part
                 return
-        except (ValueError, RecursionError):
-            pass  # numbers without end, objects without end
+        except (ValueError, RecursionError):  # numbers, or objects in objects, without end
+            pass
         opening = _OPENING.search(text, max(end, start + 1))
 
 

@@ -196,7 +196,7 @@ class TextModel(Model, BaseLLM):
         return LLMResult(generations=generations, llm_output=combined(outputs))
 
     def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:
-        return self._ls_params("llm", stop, kwargs)  # type: ignore[no-any-return]
+        return self._ls_params("llm", stop, kwargs)
 
     @property
     def _llm_type(self) -> str:

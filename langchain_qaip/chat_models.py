@@ -98,7 +98,9 @@ class ChatFireworks(FireworksChatParams, ChatModel):
     def _profiled(self, models: list[ModelInfo]) -> ModelProfile:
         listed = next((model for model in models if model.id == self.model), None)
         if listed is None:
-            raise NotFoundError(f"the service lists no model {self.model!r}", service="fireworks")
+            raise NotFoundError(
+                f"the service lists no model {self.model!r}", service=self.endpoint.backend.name
+            )
         self.profile = cast("ModelProfile", {**(self.profile or {}), **listed_facts(listed)})
         return self.profile
 

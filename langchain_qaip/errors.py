@@ -164,16 +164,6 @@ class ServerReportedError(_Traced, core.ServerReportedError, theirs.ModelAPIErro
     """The service reported an error inside a stream that began as a success."""
 
 
-RETRYABLE: tuple[type[Exception], ...] = (
-    RateLimitError,
-    ServerError,
-    ServiceConnectionError,
-    ServiceTimeoutError,
-    ModelNotReadyError,
-    IncompleteStreamError,
-)
-"""The errors after which the same call may succeed later, for ``with_retry``."""
-
 _FAMILY: dict[type[ServiceError], type[Any]] = {
     base: cls
     for cls in list(globals().values())
@@ -181,6 +171,9 @@ _FAMILY: dict[type[ServiceError], type[Any]] = {
     for base in cls.__bases__
     if issubclass(base, ServiceError)
 }
+
+RETRYABLE: tuple[type[Exception], ...] = tuple(cls for cls in _FAMILY.values() if cls.is_retryable)
+"""The errors after which the same call may succeed later, for ``with_retry``."""
 
 
 @contextmanager

@@ -19,7 +19,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / folder) for folder in ("tests", ".", "shared")]
-
+# Below the path that they are found by:
 from support.peers.check import Cell, Check, Group, measure  # noqa: E402
 from support.peers.subjects import PREFIXES, SUBJECTS, Subject  # noqa: E402
 from support.peers.table import GROUPS  # noqa: E402

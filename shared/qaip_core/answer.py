@@ -8,7 +8,7 @@ from dataclasses import replace
 from qaip_core.citations import resolve_markers
 from qaip_core.reasoning import ThinkSplitter
 from qaip_core.stop import StopCutter
-from qaip_core.types import Choice, Citation, Completion, ToolCall
+from qaip_core.types import Choice, Citation, Completion, ToolCall, join_tool_calls
 
 __all__ = ["Answer"]
 
@@ -22,7 +22,7 @@ class _Thread:
         self.text: list[str] = []
         self.reasoning: list[str] = []
         self.finish_reason: str | None = None
-        self.calls: list[tuple[ToolCall, ...]] = []
+        self.calls: list[ToolCall] = []
         self.splitter = ThinkSplitter() if thinks else None
         self.cutter = StopCutter(stops) if stops else None
 
@@ -82,7 +82,7 @@ class Answer:
             if choice.reasoning:
                 thread.reasoning.append(choice.reasoning)
             if choice.tool_calls:
-                thread.calls.append(choice.tool_calls)
+                thread.calls.extend(choice.tool_calls)
             if choice.finish_reason:
                 thread.finish_reason = choice.finish_reason
         return increment
@@ -122,9 +122,8 @@ class Answer:
                 index,
                 "".join((*thread.reasoning, reasoning)),
                 thread.finish_reason,
+                join_tool_calls(thread.calls),
             )
-            for calls in thread.calls:
-                choice += Choice(index=index, tool_calls=calls)
             choices.append(choice)
         head = self._head or Completion([])
         citations = self._resolved(rest.citations, choices[0].text if choices else "")

@@ -32,8 +32,8 @@ __all__ = [
 
 T = TypeVar("T")
 
-COMMON = ("model", "temperature", "max_tokens", "stop")
-"""The names that every class takes, sent or not."""
+COMMON = ("model", "temperature", "max_tokens")
+"""The names that every class takes, sent or not; ``stop`` is one too, done here if need be."""
 
 
 class Params(BaseModel):
@@ -213,7 +213,7 @@ class Endpoint:
             InvalidParameterError: one is unknown, out of range, or required and missing.
         """
         given = {k: v for k, v in self.by_name(values).items() if v is not None}
-        known = [*self.params.model_fields, *self.params.synonyms, *COMMON]
+        known = [*self.params.model_fields, *self.params.synonyms, *COMMON, "stop"]
         refuse_unknown(given, known, self.backend.title)
         for name in self.required:
             if name not in given:

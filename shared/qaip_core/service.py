@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Self
 
 from pydantic import Field, PrivateAttr, SecretStr, ValidationError
 
-from qaip_core.backend import Endpoint, Stops, invalid, refuse_unknown
+from qaip_core.backend import COMMON, Endpoint, Stops, invalid, refuse_unknown
 from qaip_core.client import AsyncClient, Client
 from qaip_core.connection import TRANSIENT, Connection, environment
 
@@ -94,9 +94,7 @@ class Service(Connection):
     def _ignored(self, given: Mapping[str, Any]) -> list[str]:
         """Return those of the common names that the service has no parameter for, and say so."""
         names = [
-            name
-            for name in ("model", "temperature", "max_tokens")
-            if name not in self.endpoint.params.model_fields and given.get(name) is not None
+            name for name in COMMON if not self.endpoint.takes(name) and given.get(name) is not None
         ]
         for name in names:
             logger.info("%s has no %s: not sent", self.endpoint.backend.title, name)

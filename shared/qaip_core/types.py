@@ -25,6 +25,7 @@ __all__ = [
     "Usage",
     "add_up",
     "join_logprobs",
+    "join_tool_calls",
     "source_id",
 ]
 
@@ -188,7 +189,7 @@ class Choice:
             index=self.index,
             reasoning=self.reasoning + later.reasoning,
             finish_reason=later.finish_reason or self.finish_reason,
-            tool_calls=_add_tool_calls(self.tool_calls, later.tool_calls),
+            tool_calls=join_tool_calls((*self.tool_calls, *later.tool_calls)),
             logprobs=join_logprobs((self.logprobs, later.logprobs)),
         )
 
@@ -276,15 +277,13 @@ def add_up(increments: Iterable[Completion]) -> Completion:
 
 
 def _joined(pieces: Sequence[Choice]) -> Choice:
-    """Return one choice of its pieces; few of them hold more than text."""
-    total = Choice(index=pieces[0].index)
-    for piece in pieces:
-        if piece.finish_reason or piece.tool_calls:
-            total = total + replace(piece, text="", reasoning="", logprobs=None)
-    return replace(
-        total,
+    reasons = [piece.finish_reason for piece in pieces if piece.finish_reason]
+    return Choice(
         text="".join([piece.text for piece in pieces]),
+        index=pieces[0].index,
         reasoning="".join([piece.reasoning for piece in pieces]),
+        finish_reason=reasons[-1] if reasons else None,
+        tool_calls=join_tool_calls(call for piece in pieces for call in piece.tool_calls),
         logprobs=join_logprobs(piece.logprobs for piece in pieces),
     )
 
@@ -308,22 +307,19 @@ class ModelInfo:
     metadata: Mapping[str, Any] = field(default_factory=dict)
 
 
-def _add_tool_calls(
-    earlier: tuple[ToolCall, ...], later: tuple[ToolCall, ...]
-) -> tuple[ToolCall, ...]:
-    calls: dict[int, ToolCall] = {}
-    for call in (*earlier, *later):
-        known = calls.get(call.index)
-        calls[call.index] = call if known is None else _join(known, call)
-    return tuple(calls.values())
-
-
-def _join(known: ToolCall, more: ToolCall) -> ToolCall:
-    return ToolCall(
-        name=known.name or more.name,
-        arguments=known.arguments + more.arguments,
-        id=known.id or more.id,
-        index=known.index,
+def join_tool_calls(fragments: Iterable[ToolCall]) -> tuple[ToolCall, ...]:
+    """Join the fragments of tool calls by their index, in linear time."""
+    calls: dict[int, list[ToolCall]] = {}
+    for fragment in fragments:
+        calls.setdefault(fragment.index, []).append(fragment)
+    return tuple(
+        ToolCall(
+            name=next((piece.name for piece in pieces if piece.name), ""),
+            arguments="".join([piece.arguments for piece in pieces]),
+            id=next((piece.id for piece in pieces if piece.id), pieces[-1].id),
+            index=index,
+        )
+        for index, pieces in calls.items()
     )
 
 

@@ -10,9 +10,12 @@ from langchain_core.messages import AIMessage, ChatMessage, HumanMessage, ToolMe
 
 from langchain_qaip import ChatDify, ChatQaip, CitationRetriever, documents
 from langchain_qaip.errors import (
+    RETRYABLE,
     AuthenticationError,
     ConfigurationError,
+    ConflictError,
     InvalidParameterError,
+    RequestTimeoutError,
     ServerError,
 )
 from qaip_sandbox import Sandbox
@@ -23,7 +26,7 @@ from .models import CHATS, CITING, KEY, MODELS, QUESTION, Kind, every, merged
 NOWHERE = "http://127.0.0.1:1"
 
 
-def tries(kind: Kind, server: FaultServer, status: int, error: type[Exception]) -> int:
+def tries(kind: Kind, server: FaultServer, status: int, error: Any) -> int:
     """Return how many requests `with_retry` makes of a failing call."""
     server.replies(*[json_reply({"message": "no"}, status)] * 3)
     with kind.at(server.url) as model, pytest.raises(error):
@@ -37,10 +40,15 @@ def test_with_retry_does_not_repeat_what_cannot_pass(kind: Kind, server: FaultSe
 
 
 @every(CHATS)
-def test_with_retry_repeats_what_may_pass(kind: Kind, server: FaultServer) -> None:
+@pytest.mark.parametrize("status", [409, 500, 503])
+def test_with_retry_repeats_what_may_pass(kind: Kind, status: int, server: FaultServer) -> None:
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr("tenacity.nap.time.sleep", lambda _seconds: None)
-        assert tries(kind, server, 500, ServerError) == 3
+        assert tries(kind, server, status, (ServerError, ConflictError)) == 3
+
+
+def test_a_service_that_gave_up_waiting_is_asked_again() -> None:
+    assert issubclass(RequestTimeoutError, RETRYABLE)
 
 
 @every(CITING)

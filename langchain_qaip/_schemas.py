@@ -1,0 +1,74 @@
+"""Structured output: from a schema to what a service is asked for."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any, Literal, TypeAlias
+
+from langchain_core.utils.function_calling import convert_to_json_schema
+
+from qaip_core import Message
+from qaip_core.errors import InvalidParameterError
+
+__all__ = ["Method", "instructions", "to_json_schema", "to_response_format"]
+
+Method: TypeAlias = Literal["json_schema", "function_calling", "json_mode"]
+
+_FORMATS = frozenset({"text", "json_object", "json_schema", "grammar", "regex"})
+_OBJECTS = frozenset({"properties", "anyOf", "oneOf", "allOf"})
+
+
+def to_json_schema(schema: Any, strict: bool | None = None) -> dict[str, Any]:
+    """Return a schema of any kind that LangChain knows as JSON schema with a title.
+
+    Raises:
+        InvalidParameterError: it is none.
+    """
+    if isinstance(schema, dict) and isinstance(inner := schema.get("json_schema"), dict):
+        schema = {"title": inner.get("name", "answer"), **inner.get("schema", {})}
+    elif isinstance(schema, dict) and not schema.keys() & {"title", "name", "function"}:
+        schema = {"title": "answer", **schema}
+    try:
+        described = convert_to_json_schema(schema, strict=strict)
+        if "properties" not in described and isinstance(schema, dict):
+            described = dict(schema)  # maps, unions: LangChain keeps objects with properties only
+        if described.get("type") != "object" and not described.keys() & _OBJECTS:
+            raise ValueError("it is not a schema of objects")
+    except (TypeError, ValueError) as error:
+        raise InvalidParameterError(
+            f"no schema of objects: {schema!r:.200}; pass a pydantic class, a TypedDict, a JSON "
+            "schema or an OpenAI function"
+        ) from error
+    return described
+
+
+def to_response_format(schema: Any, strict: bool | None = None) -> dict[str, Any]:
+    """Return the ``response_format`` that asks for a schema; one that is given goes through."""
+    if isinstance(schema, dict) and schema.get("type") in _FORMATS:
+        return schema
+    described = to_json_schema(schema, strict)
+    name = re.sub(r"[^A-Za-z0-9_-]", "_", str(described["title"]))[:64]
+    wanted: dict[str, Any] = {"name": name, "schema": described}
+    return {
+        "type": "json_schema",
+        "json_schema": wanted if strict is None else {**wanted, "strict": strict},
+    }
+
+
+def instructions(response_format: dict[str, Any], service: str) -> list[Message]:
+    """Return the turn that asks for a format which the service itself does not enforce.
+
+    Raises:
+        InvalidParameterError: it cannot be asked for in words.
+    """
+    kind = response_format.get("type")
+    if kind == "text":
+        return []
+    text = "Answer with one JSON object and nothing else."
+    if kind == "json_schema":
+        schema = json.dumps(to_json_schema(response_format), ensure_ascii=False)
+        text += f" It must conform to this JSON Schema:\n```json\n{schema}\n```"
+    elif kind != "json_object":
+        raise InvalidParameterError(f"{service} takes no response_format of type {kind!r}")
+    return [Message("system", text)]
