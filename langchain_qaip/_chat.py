@@ -27,10 +27,11 @@ from langchain_qaip._model import Model, combined, in_order, llm_output
 from langchain_qaip._profiles import profile
 from langchain_qaip._schemas import Method, instructions, to_json_schema, to_response_format
 from langchain_qaip._structured import StructuredOutputParser, parsed_by
-from langchain_qaip._tools import Tool, ToolChoice, to_tool_choice, to_tools
+from langchain_qaip._tools import Tool, to_tools
 from langchain_qaip.errors import as_langchain
 from qaip_core import Completion, Message
 from qaip_core.errors import InvalidParameterError
+from qaip_core.structured import ToolChoice, to_tool_choice
 
 __all__ = ["ChatModel"]
 

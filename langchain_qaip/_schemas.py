@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import re
 from typing import Any, Literal, TypeAlias
 
 from langchain_core.utils.function_calling import convert_to_json_schema
 
 from qaip_core import Message
 from qaip_core.errors import InvalidParameterError
+from qaip_core.structured import json_schema_format
 
 __all__ = ["Method", "instructions", "to_json_schema", "to_response_format"]
 
@@ -48,12 +48,7 @@ def to_response_format(schema: Any, strict: bool | None = None) -> dict[str, Any
     if isinstance(schema, dict) and schema.get("type") in _FORMATS:
         return schema
     described = to_json_schema(schema, strict)
-    name = re.sub(r"[^A-Za-z0-9_-]", "_", str(described["title"]))[:64]
-    wanted: dict[str, Any] = {"name": name, "schema": described}
-    return {
-        "type": "json_schema",
-        "json_schema": wanted if strict is None else {**wanted, "strict": strict},
-    }
+    return json_schema_format(str(described["title"]), described, strict)
 
 
 def instructions(response_format: dict[str, Any], service: str) -> list[Message]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import suppress
 from operator import itemgetter
@@ -18,6 +17,8 @@ from langchain_core.outputs import ChatGeneration, Generation
 from langchain_core.runnables import Runnable, RunnableMap, RunnablePassthrough
 from langchain_core.utils.json import parse_partial_json
 from langchain_core.utils.pydantic import is_basemodel_subclass
+
+from qaip_core.structured import objects_in
 
 __all__ = ["StructuredOutputParser", "parsed_by"]
 
@@ -70,7 +71,7 @@ class StructuredOutputParser(BaseTransformOutputParser[Any]):
     def parse(self, text: str) -> Any:
         """Return the object in a text: the first that fits, else the first."""
         first: dict[str, Any] | None = None
-        for found in _objects_in(text):
+        for found in _complete_objects_in(text):
             first = found if first is None else first
             if self.schema_class is not None or found.keys() >= set(self.required):
                 with suppress(OutputParserException):
@@ -182,38 +183,13 @@ class _Growing:
         return [] if whole == self._shown else [whole]
 
 
-_OPENING = re.compile(r'\{\s*["}]')  # braces in prose are no objects
-_DECODER = json.JSONDecoder(strict=False)  # line breaks in strings are common
-_LITERAL = 6  # characters of the longest piece that an end may leave of a number or a word
-
-
-def _scanned(text: str) -> Iterator[dict[str, Any] | str]:
-    """Yield the JSON objects in a text, none from within another; at last one that was cut."""
-    if text.lstrip().startswith("<think>"):
-        text = text.rpartition("</think>")[2]
-    opening = _OPENING.search(text)
-    while opening:
-        start = end = opening.start()
-        try:
-            found, end = _DECODER.raw_decode(text, start)
-            yield found
-        except json.JSONDecodeError as error:
-            at_the_end = len(text.rstrip()) - error.pos <= _LITERAL
-            if at_the_end or error.msg.startswith("Unterminated"):
-                yield text[start:]  # what is complete in it is only a part
-                return
-        except (ValueError, RecursionError):  # numbers, or objects in objects, without end
-            pass
-        opening = _OPENING.search(text, max(end, start + 1))
-
-
-def _objects_in(text: str) -> Iterator[dict[str, Any]]:
+def _complete_objects_in(text: str) -> Iterator[dict[str, Any]]:
     """Yield the complete JSON objects in a text.
 
     Raises:
         OutputParserException: the last one was cut.
     """
-    for found in _scanned(text):
+    for found in objects_in(text):
         if isinstance(found, str):
             raise OutputParserException(
                 f"the answer holds no complete JSON object: {text}", llm_output=text
@@ -223,7 +199,7 @@ def _objects_in(text: str) -> Iterator[dict[str, Any]]:
 
 def _partly(text: str, required: Sequence[str]) -> Any:
     """Return what an unfinished JSON object holds; None if that cannot be told yet."""
-    for found in _scanned(text):
+    for found in objects_in(text):
         if isinstance(found, str):
             try:
                 return parse_partial_json(found)

@@ -21,7 +21,6 @@ from qaip_core.backends.fireworks import FireworksChatParams
 from qaip_core.backends.pais import PaisParams
 from qaip_core.backends.perplexity import PerplexityParams
 from qaip_core.backends.qaip import QaipParams
-from qaip_core.errors import NotFoundError
 
 __all__ = ["ChatDify", "ChatFireworks", "ChatPAIS", "ChatPerplexity", "ChatQaip"]
 
@@ -96,11 +95,7 @@ class ChatFireworks(FireworksChatParams, ChatModel):
             return self._profiled(await self.async_client.fetch(fireworks.MODELS))
 
     def _profiled(self, models: list[ModelInfo]) -> ModelProfile:
-        listed = next((model for model in models if model.id == self.model), None)
-        if listed is None:
-            raise NotFoundError(
-                f"the service lists no model {self.model!r}", service=self.endpoint.backend.name
-            )
+        listed = fireworks.listed(models, self.model)
         self.profile = cast("ModelProfile", {**(self.profile or {}), **listed_facts(listed)})
         return self.profile
 

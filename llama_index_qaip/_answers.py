@@ -18,12 +18,17 @@ from pydantic_core import from_json
 from llama_index_qaip._logprobs import to_logprobs
 from qaip_core import Choice, Citation, Completion, ToolCall
 
-__all__ = ["ChatShape", "Growth", "Shape", "TextShape"]
+__all__ = ["ChatShape", "Growth", "Shape", "TextShape", "is_whole"]
 
 R = TypeVar("R")
 R_co = TypeVar("R_co", covariant=True)
 Response = TypeVar("Response", ChatResponse, CompletionResponse)
 _EMPTY = Choice()
+
+
+def is_whole(response: ChatResponse) -> bool:
+    """Tell a whole answer, or the last response of a stream, from one that is still growing."""
+    return "citations" in response.additional_kwargs
 
 
 class Shape(Protocol[R_co]):
@@ -56,7 +61,10 @@ class ChatShape(Shape[ChatResponse]):
         self._citation_blocks = citation_blocks
 
     def piece(self, delta: Choice, so_far: Choice) -> ChatResponse:
-        message = ChatMessage(role=MessageRole.ASSISTANT, blocks=_text_blocks(so_far))
+        blocks = _text_blocks(so_far)
+        if so_far.tool_calls:
+            blocks.extend(_call_block(c, c.arguments) for c in so_far.tool_calls)
+        message = ChatMessage(role=MessageRole.ASSISTANT, blocks=blocks)
         return _noted(ChatResponse(message=message, delta=delta.text), delta)
 
     def whole(self, answer: Completion, delta: Choice | None = None) -> ChatResponse:
@@ -183,8 +191,10 @@ def _tool_call(call: ToolCall) -> ToolCallBlock:
         arguments = from_json(call.arguments or "{}")
     except ValueError:
         arguments = call.arguments
-    return ToolCallBlock(
-        tool_call_id=call.id,
-        tool_name=call.name,
-        tool_kwargs=arguments if isinstance(arguments, dict) else call.arguments,
-    )
+    return _call_block(call, arguments if isinstance(arguments, dict) else call.arguments)
+
+
+def _call_block(call: ToolCall, arguments: dict[str, Any] | str) -> ToolCallBlock:
+    """Return a call; LlamaIndex needs an id for it, engines may leave it out."""
+    name = call.id or f"call_{call.index}"
+    return ToolCallBlock(tool_call_id=name, tool_name=call.name, tool_kwargs=arguments)

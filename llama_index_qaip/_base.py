@@ -19,6 +19,7 @@ from llama_index.core.llms import (
     LLMMetadata,
 )
 from llama_index.core.llms.callbacks import llm_chat_callback, llm_completion_callback
+from llama_index.core.prompts import BasePromptTemplate
 from pydantic import ConfigDict, Field
 
 from llama_index_qaip._answers import ChatShape, Growth, Shape, TextShape
@@ -40,7 +41,8 @@ class ServiceLLM(Service, LLM):
 
     Parameters:
         api_base: a synonym of ``base_url``.
-        context_window: tokens that prompt and answer share; LlamaIndex packs prompts by it.
+        context_window: tokens that prompt and answer share, at least 1; LlamaIndex packs prompts
+            by it. Where it is not given: what is known of the model, else a cautious number.
         num_output: tokens that it then leaves for the answer; ``max_tokens`` where that is given.
         citation_blocks: whether messages hold a `CitationBlock` for each source. Switch it off
             if such a message goes on to an LLM that refuses blocks it does not know; the
@@ -58,8 +60,11 @@ class ServiceLLM(Service, LLM):
     text_endpoint: ClassVar[Endpoint | None] = None
     """Where `complete` goes, if not to ``endpoint``."""
 
+    unknown_context: ClassVar[int] = 32_768
+    """The context window of models of which none is known, in tokens."""
+
     api_base: str | None = Field(default=None, exclude=True, repr=False)
-    context_window: int = Field(default=32_768, gt=0)
+    context_window: int | None = Field(default=None, gt=0)
     num_output: int | None = Field(default=None, gt=0)
     citation_blocks: bool = True
 
@@ -79,11 +84,22 @@ class ServiceLLM(Service, LLM):
     def metadata(self) -> LLMMetadata:
         """What LlamaIndex needs to know of the model to pack its prompts."""
         return LLMMetadata(
-            context_window=self.context_window,
+            context_window=self.context_window
+            or self.endpoint.context_of(self.model)
+            or self.unknown_context,
             num_output=self.num_output or self.max_tokens or 1024,
             is_chat_model=self.endpoint.chat,
             model_name=self.model_label,
         )
+
+    def messages_for(self, prompt: BasePromptTemplate, **prompt_args: Any) -> list[ChatMessage]:
+        """Return a prompt as messages, behind the system prompt if there is one.
+
+        Parameters:
+            prompt: the template.
+            prompt_args: its variables.
+        """
+        return self._extend_messages(prompt.format_messages(llm=self, **prompt_args))
 
     @llm_chat_callback()
     def chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponse:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from llama_index.core.prompts import BasePromptTemplate
+
 from llama_index_qaip._base import ServiceLLM
 from llama_index_qaip.query_engines import CitedQueryEngine
 from llama_index_qaip.retrievers import CitationRetriever
@@ -12,14 +14,21 @@ __all__ = ["CitingLLM"]
 class CitingLLM(ServiceLLM):
     """An LLM whose answers come with sources."""
 
-    def as_retriever(self) -> CitationRetriever:
-        """Return a retriever of the sources that the service cites in its answers."""
-        return CitationRetriever(self)
+    def as_retriever(self, *, similarity_top_k: int | None = None) -> CitationRetriever:
+        """Return a retriever of the sources that the service cites in its answers.
 
-    def as_query_engine(self, *, streaming: bool = False) -> CitedQueryEngine:
+        Parameters:
+            similarity_top_k: how many sources to return at most, at least 1; None for all.
+        """
+        return CitationRetriever(self, similarity_top_k=similarity_top_k)
+
+    def as_query_engine(
+        self, *, streaming: bool = False, query_template: BasePromptTemplate | None = None
+    ) -> CitedQueryEngine:
         """Return a query engine that answers with sources, in one call.
 
         Parameters:
             streaming: whether its answers can be read as they grow.
+            query_template: how the query is asked, with the variable ``query_str``.
         """
-        return CitedQueryEngine(self, streaming=streaming)
+        return CitedQueryEngine(self, streaming=streaming, query_template=query_template)

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import base64
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from io import IOBase
 from typing import Any
 
 from llama_index.core.base.llms.types import (
     AudioBlock,
+    CachePoint,
     CitableBlock,
+    CitationBlock,
     DocumentBlock,
     ImageBlock,
     TextBlock,
@@ -42,7 +47,7 @@ def to_turns(messages: Sequence[ChatMessage]) -> list[Message]:
     What an earlier answer holds besides its text (citations, cache marks) is left out.
 
     Raises:
-        InvalidParameterError: a message holds media that cannot be sent.
+        InvalidParameterError: a message holds what cannot be sent.
     """
     return [_turn(message) for message in messages]
 
@@ -66,26 +71,66 @@ def _content(parts: list[Part]) -> str | list[Part]:
 
 def _parts(blocks: Iterable[Any]) -> Iterator[Part]:
     for block in blocks:
-        if isinstance(block, TextBlock):
-            yield {"type": "text", "text": block.text}
-        elif isinstance(block, ImageBlock):
-            yield {"type": "image_url", "image_url": {"url": _image_url(block)}}
-        elif isinstance(block, CitableBlock):
+        if isinstance(block, CitableBlock):
+            yield {"type": "text", "text": f"{block.title} ({block.source}):"}
             yield from _parts(block.content)
-        elif isinstance(block, AudioBlock | VideoBlock | DocumentBlock):
-            raise InvalidParameterError(f"{block.block_type} content cannot be sent; send its text")
+        elif isinstance(block, AudioBlock):
+            raise InvalidParameterError("audio cannot be sent to any of the services: send text")
+        elif write := _WRITERS.get(type(block)):
+            yield write(block)
+        elif not isinstance(block, _ELSEWHERE):
+            raise InvalidParameterError(f"a {type(block).__name__} cannot be sent")
 
 
-def _image_url(image: ImageBlock) -> str:
-    """Return the image's own URL, else its bytes as a data URL."""
-    if image.url is not None:
-        return str(image.url)
+# Sent in fields of their own, or with nothing to tell a service.
+_ELSEWHERE = (ThinkingBlock, ToolCallBlock, CitationBlock, CachePoint)
+
+
+def _text(block: TextBlock) -> Part:
+    return {"type": "text", "text": block.text}
+
+
+def _image(block: ImageBlock) -> Part:
+    url = block.url or _data_url(block.resolve_image, block.image_mimetype or "image/png")
+    detail = {"detail": block.detail} if block.detail else {}
+    return {"type": "image_url", "image_url": {"url": str(url), **detail}}
+
+
+def _video(block: VideoBlock) -> Part:
+    url = block.url or _data_url(block.resolve_video, block.video_mimetype or "video/mp4")
+    return {"type": "video_url", "video_url": {"url": str(url)}}
+
+
+def _document(block: DocumentBlock) -> Part:
+    """Return a document: as text where it is text, else as a file, whose bytes have no head."""
+    if block.url and not block.data:
+        return {"type": "file_url", "file_url": {"url": block.url}}
+    held = _bytes(block.resolve_document)
+    if (block.document_mimetype or "text/").startswith("text/"):
+        with suppress(UnicodeDecodeError):
+            return {"type": "text", "text": held.decode()}
+    part: dict[str, Any] = {"file_url": {"url": base64.b64encode(held).decode()}}
+    return {"type": "file_url", **part, "file_name": block.title}
+
+
+_WRITERS: Mapping[type, Callable[[Any], Part]] = {
+    TextBlock: _text,
+    ImageBlock: _image,
+    VideoBlock: _video,
+    DocumentBlock: _document,
+}
+
+
+def _data_url(resolve: Callable[[], IOBase], mime_type: str) -> str:
+    return f"data:{mime_type};base64,{base64.b64encode(_bytes(resolve)).decode()}"
+
+
+def _bytes(resolve: Callable[[], IOBase]) -> bytes:
     try:
-        encoded = image.resolve_image(as_base64=True).read()
+        held: bytes = resolve().read()
     except (OSError, ValueError) as error:
-        raise InvalidParameterError(f"an image could not be read: {error}") from error
-    text = encoded if isinstance(encoded, str) else encoded.decode()
-    return f"data:{image.image_mimetype or 'image/png'};base64,{text}"
+        raise InvalidParameterError(f"an attachment could not be read: {error}") from error
+    return held
 
 
 def _tool_calls(blocks: Iterable[Any]) -> Iterator[ToolCall]:

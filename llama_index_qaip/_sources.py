@@ -1,15 +1,14 @@
-"""What the retriever and the query engine share: asking, and sources as nodes."""
+"""What the retriever and the query engine share: who cites, and sources as nodes."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from llama_index.core.llms import ChatMessage, MessageRole
+from llama_index.core.prompts import PromptTemplate
 from llama_index.core.schema import (
     NodeRelationship,
     NodeWithScore,
-    QueryBundle,
     RelatedNodeInfo,
     TextNode,
 )
@@ -17,7 +16,10 @@ from llama_index.core.schema import (
 from llama_index_qaip._base import ServiceLLM
 from qaip_core.errors import InvalidParameterError
 
-__all__ = ["as_messages", "as_nodes", "citing"]
+__all__ = ["QUERY", "as_nodes", "citing"]
+
+QUERY = PromptTemplate("{query_str}")
+"""A query as it is."""
 
 
 def citing(llm: ServiceLLM) -> ServiceLLM:
@@ -31,14 +33,6 @@ def citing(llm: ServiceLLM) -> ServiceLLM:
             f"{type(llm).__name__} gives no sources: pass a Qaip, Perplexity or Dify"
         )
     return llm
-
-
-def as_messages(llm: ServiceLLM, query: QueryBundle) -> list[ChatMessage]:
-    """Return the query as a conversation, behind the LLM's system prompt if it has one."""
-    question = ChatMessage(role=MessageRole.USER, content=query.query_str)
-    if not llm.system_prompt:
-        return [question]
-    return [ChatMessage(role=MessageRole.SYSTEM, content=llm.system_prompt), question]
 
 
 def as_nodes(citations: Iterable[Mapping[str, Any]]) -> list[NodeWithScore]:

@@ -1,4 +1,8 @@
-"""The errors that every class here raises; the tree is drawn in `qaip_core.errors`."""
+"""The errors that every class here raises.
+
+The tree is drawn in `qaip_core.errors`; one more error belongs to this package alone: an
+`AnswerError` for answers that are not what LlamaIndex asked for.
+"""
 
 from qaip_core.errors import (
     AnswerError,
@@ -38,6 +42,7 @@ __all__ = [
     "ContextOverflowError",
     "EndpointRetiredError",
     "IncompleteStreamError",
+    "InvalidOutputError",
     "InvalidParameterError",
     "MalformedResponseError",
     "MissingKeyError",
@@ -57,3 +62,10 @@ __all__ = [
     "TransportError",
     "UnprocessableEntityError",
 ]
+
+
+class InvalidOutputError(AnswerError, ValueError):
+    """The model did not write the object, or the tool call, that was asked for.
+
+    ``body`` holds what it wrote.
+    """

@@ -9,10 +9,13 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from pydantic import Field
+from llama_index.core.llms import LLMMetadata
 
 from llama_index_qaip._base import ServiceLLM
 from llama_index_qaip._citing import CitingLLM
+from llama_index_qaip._structured import SchemaLLM
+from llama_index_qaip._tools import ToolCallingLLM
+from qaip_core import ModelInfo
 from qaip_core.backend import Endpoint
 from qaip_core.backends import dify, fireworks, pais, perplexity, qaip
 
@@ -41,7 +44,7 @@ class Qaip(qaip.QaipParams, CitingLLM):
     endpoint: ClassVar[Endpoint] = qaip.COMPLETIONS
 
 
-class Fireworks(fireworks.FireworksChatParams, ServiceLLM):
+class Fireworks(fireworks.FireworksChatParams, ToolCallingLLM, SchemaLLM):
     """Fireworks AI serves open models, by chat and by text completion.
 
     `chat` goes to ``/chat/completions``, `complete` to ``/completions``; parameters that only
@@ -66,6 +69,28 @@ class Fireworks(fireworks.FireworksChatParams, ServiceLLM):
 
     endpoint: ClassVar[Endpoint] = fireworks.CHAT
     text_endpoint: ClassVar[Endpoint | None] = fireworks.TEXT
+
+    def load_metadata(self) -> LLMMetadata:
+        """Ask the service what the model can do (GET /models), and keep it.
+
+        Returns:
+            `metadata`, with the context window and the use of tools as the service lists them.
+
+        Raises:
+            NotFoundError: the list does not hold the model.
+        """
+        return self._noted(self.client.fetch(fireworks.MODELS))
+
+    async def aload_metadata(self) -> LLMMetadata:
+        """Do what `load_metadata` does, without blocking."""
+        return self._noted(await self.async_client.fetch(fireworks.MODELS))
+
+    def _noted(self, models: list[ModelInfo]) -> LLMMetadata:
+        listed = fireworks.listed(models, self.model)
+        self.context_window = listed.context_length or self.context_window
+        takes_tools = listed.metadata.get("supports_tools", self.is_function_calling_model)
+        self.is_function_calling_model = bool(takes_tools)
+        return self.metadata
 
 
 class PAIS(pais.PaisParams, ServiceLLM):
@@ -95,10 +120,10 @@ class PAIS(pais.PaisParams, ServiceLLM):
     endpoint: ClassVar[Endpoint] = pais.CHAT
     text_endpoint: ClassVar[Endpoint | None] = pais.TEXT
 
-    context_window: int = Field(default=8_192, gt=0)
+    unknown_context: ClassVar[int] = 8_192
 
 
-class Perplexity(perplexity.PerplexityParams, CitingLLM):
+class Perplexity(perplexity.PerplexityParams, CitingLLM, SchemaLLM):
     """Perplexity answers from the web, with its sources.
 
     Service page: https://docs.perplexity.ai/api-reference/chat-completions-post
@@ -120,7 +145,7 @@ class Perplexity(perplexity.PerplexityParams, CitingLLM):
 
     endpoint: ClassVar[Endpoint] = perplexity.CHAT
 
-    context_window: int = Field(default=127_000, gt=0)
+    unknown_context: ClassVar[int] = 127_072
 
 
 class Dify(dify.DifyParams, CitingLLM):

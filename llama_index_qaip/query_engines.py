@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Generator
-from contextlib import aclosing, closing
+from contextlib import AbstractContextManager, aclosing, closing
 from typing import Any
 
 from llama_index.core.base.base_query_engine import BaseQueryEngine
@@ -13,13 +13,16 @@ from llama_index.core.base.response.schema import (
     Response,
     StreamingResponse,
 )
-from llama_index.core.callbacks import CallbackManager
-from llama_index.core.llms import ChatResponse
-from llama_index.core.prompts.mixin import PromptMixinType
+from llama_index.core.callbacks import CallbackManager, CBEventType, EventPayload
+from llama_index.core.callbacks.base import EventContext
+from llama_index.core.llms import ChatMessage, ChatResponse
+from llama_index.core.prompts import BasePromptTemplate
+from llama_index.core.prompts.mixin import PromptDictType, PromptMixinType
 from llama_index.core.schema import NodeWithScore, QueryBundle
 
+from llama_index_qaip._answers import is_whole
 from llama_index_qaip._base import ServiceLLM
-from llama_index_qaip._sources import as_messages, as_nodes, citing
+from llama_index_qaip._sources import QUERY, as_nodes, citing
 
 __all__ = ["CitedQueryEngine"]
 
@@ -34,6 +37,8 @@ class CitedQueryEngine(BaseQueryEngine):
     Parameters:
         llm: a `Qaip`, `Perplexity` or `Dify`.
         streaming: whether `query` and `aquery` return answers that can be read as they grow.
+        query_template: how the query is asked, with the variable ``query_str``; a chat template
+            may hold several messages. `get_prompts` shows it, `update_prompts` changes it.
         callback_manager: that of the LLM where it is not given.
 
     Raises:
@@ -45,30 +50,56 @@ class CitedQueryEngine(BaseQueryEngine):
         llm: ServiceLLM,
         *,
         streaming: bool = False,
+        query_template: BasePromptTemplate | None = None,
         callback_manager: CallbackManager | None = None,
     ) -> None:
         self._llm = citing(llm)
         self._streaming = streaming
+        self._query_template = query_template or QUERY
         super().__init__(callback_manager or llm.callback_manager)
+
+    def _get_prompts(self) -> PromptDictType:
+        return {"query_template": self._query_template}
+
+    def _update_prompts(self, prompts: PromptDictType) -> None:
+        self._query_template = prompts.get("query_template", self._query_template)
 
     def _get_prompt_modules(self) -> PromptMixinType:
         return {}
 
     def _query(self, query_bundle: QueryBundle) -> RESPONSE_TYPE:
-        messages = as_messages(self._llm, query_bundle)
-        if not self._streaming:
-            return _response(self._llm.chat(messages))
-        late = _Late()
-        tokens = _tokens(self._llm.stream_chat(messages), late)
-        return StreamingResponse(tokens, late.nodes, late.metadata)
+        messages = self._messages(query_bundle)
+        with self._told(query_bundle) as event:
+            answer: RESPONSE_TYPE
+            if self._streaming:
+                late = _Late()
+                tokens = _tokens(self._llm.stream_chat(messages), late)
+                answer = StreamingResponse(tokens, late.nodes, late.metadata)
+            else:
+                answer = _response(self._llm.chat(messages))
+            event.on_end(payload={EventPayload.RESPONSE: answer})
+        return answer
 
     async def _aquery(self, query_bundle: QueryBundle) -> RESPONSE_TYPE:
-        messages = as_messages(self._llm, query_bundle)
-        if not self._streaming:
-            return _response(await self._llm.achat(messages))
-        late = _Late()
-        tokens = _atokens(await self._llm.astream_chat(messages), late)
-        return AsyncStreamingResponse(tokens, late.nodes, late.metadata)
+        messages = self._messages(query_bundle)
+        with self._told(query_bundle) as event:
+            answer: RESPONSE_TYPE
+            if self._streaming:
+                late = _Late()
+                tokens = _atokens(await self._llm.astream_chat(messages), late)
+                answer = AsyncStreamingResponse(tokens, late.nodes, late.metadata)
+            else:
+                answer = _response(await self._llm.achat(messages))
+            event.on_end(payload={EventPayload.RESPONSE: answer})
+        return answer
+
+    def _messages(self, query: QueryBundle) -> list[ChatMessage]:
+        return self._llm.messages_for(self._query_template, query_str=query.query_str)
+
+    def _told(self, query: QueryBundle) -> AbstractContextManager[EventContext]:
+        """Tell callback handlers of a query; it ends when the answer is handed over."""
+        payload: dict[str, Any] = {EventPayload.QUERY_STR: query.query_str}
+        return self.callback_manager.event(CBEventType.QUERY, payload=payload)
 
 
 class _Late:
@@ -80,7 +111,7 @@ class _Late:
 
     def note(self, answer: ChatResponse) -> ChatResponse:
         """Take what an answer says besides its text; in a stream only the last one does."""
-        if "citations" in answer.additional_kwargs:
+        if is_whole(answer):
             self.metadata.update(answer.additional_kwargs)
             self.nodes.extend(as_nodes(self.metadata["citations"]))
         return answer

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any
-
 from llama_index.core.base.base_retriever import BaseRetriever
 from llama_index.core.callbacks import CallbackManager
+from llama_index.core.llms import ChatMessage, ChatResponse
 from llama_index.core.schema import NodeWithScore, QueryBundle
 
 from llama_index_qaip._base import ServiceLLM
-from llama_index_qaip._sources import as_messages, as_nodes, citing
+from llama_index_qaip._sources import QUERY, as_nodes, citing
+from llama_index_qaip.errors import InvalidParameterError
 
 __all__ = ["CitationRetriever"]
 
@@ -23,35 +22,42 @@ class CitationRetriever(BaseRetriever):
 
     Parameters:
         llm: a `Qaip`, `Perplexity` or `Dify`; one call of it for each query.
+        similarity_top_k: how many sources to return at most, at least 1; None for all. It cuts
+            the service's list, whose length the service decides.
         callback_manager: that of the LLM where it is not given.
         verbose: whether LlamaIndex prints what it does.
 
     Raises:
-        InvalidParameterError: the LLM's service gives no sources.
+        InvalidParameterError: the LLM's service gives no sources, or ``similarity_top_k`` is
+            no number of them.
     """
 
     def __init__(
         self,
         llm: ServiceLLM,
         *,
+        similarity_top_k: int | None = None,
         callback_manager: CallbackManager | None = None,
         verbose: bool = False,
     ) -> None:
+        if similarity_top_k is not None and similarity_top_k < 1:
+            raise InvalidParameterError(f"similarity_top_k is at least 1, not {similarity_top_k}")
         self._llm = citing(llm)
+        self._top_k = similarity_top_k
         super().__init__(callback_manager or llm.callback_manager, verbose=verbose)
 
     def _retrieve(self, query_bundle: QueryBundle) -> list[NodeWithScore]:
-        answer = self._llm.chat(as_messages(self._llm, query_bundle))
-        return _distinct(answer.additional_kwargs["citations"])
+        return self._distinct(self._llm.chat(self._messages(query_bundle)))
 
     async def _aretrieve(self, query_bundle: QueryBundle) -> list[NodeWithScore]:
-        answer = await self._llm.achat(as_messages(self._llm, query_bundle))
-        return _distinct(answer.additional_kwargs["citations"])
+        return self._distinct(await self._llm.achat(self._messages(query_bundle)))
 
+    def _messages(self, query: QueryBundle) -> list[ChatMessage]:
+        return self._llm.messages_for(QUERY, query_str=query.query_str)
 
-def _distinct(citations: Iterable[Mapping[str, Any]]) -> list[NodeWithScore]:
-    """Return one node for each id: a source that is listed twice is one source."""
-    nodes: dict[str, NodeWithScore] = {}
-    for node in as_nodes(citations):
-        nodes.setdefault(node.node_id, node)
-    return list(nodes.values())
+    def _distinct(self, answer: ChatResponse) -> list[NodeWithScore]:
+        """Return one node for each id: a source that is listed twice is one source."""
+        nodes: dict[str, NodeWithScore] = {}
+        for node in as_nodes(answer.additional_kwargs["citations"]):
+            nodes.setdefault(node.node_id, node)
+        return list(nodes.values())[: self._top_k]

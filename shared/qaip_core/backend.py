@@ -156,6 +156,8 @@ class Endpoint:
         parts: the kinds of content that a turn may hold besides text.
         formats: the kinds of ``response_format`` that the service itself enforces.
         models: the list of the models it serves, where it publishes one.
+        contexts: tokens that prompt and answer share, of the models for which that is known, by
+            the last part of their names.
         model: what to call the model where the service names none.
         must_stream: whether a whole answer has to be asked for as a stream.
         repair: another body to try once after an error; None to give up.
@@ -178,6 +180,7 @@ class Endpoint:
     parts: frozenset[str] = frozenset()
     formats: frozenset[str] = frozenset()
     models: Listing[Any] | None = None
+    contexts: Mapping[str, int] = field(default_factory=dict)
     model: str | None = None
     must_stream: Callable[[Mapping[str, Any]], bool] = field(default=lambda _: False)
     repair: Callable[[Exception, dict[str, Any]], dict[str, Any] | None] = field(
@@ -191,6 +194,10 @@ class Endpoint:
     def stops(self) -> bool:
         """Whether the service itself takes stop sequences."""
         return self.takes("stop")
+
+    def context_of(self, model: str | None) -> int | None:
+        """Return the tokens that prompt and answer share; None where that is not known."""
+        return self.contexts.get((model or "").rpartition("/")[2])
 
     def takes(self, name: str) -> bool:
         """Tell whether the service has a parameter of that name."""

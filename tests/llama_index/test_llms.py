@@ -18,6 +18,7 @@ from llama_index.core.base.llms.types import (
     TextBlock,
     ThinkingBlock,
     ToolCallBlock,
+    VideoBlock,
 )
 from llama_index.core.llms import ChatMessage, MessageRole
 from llama_index.core.prompts import PromptTemplate
@@ -180,7 +181,7 @@ HISTORY: list[tuple[ChatMessage, dict[str, Any]]] = [
     ),
     (
         ChatMessage([CitableBlock(title="t", source="s", content="quoted"), TextBlock(text="q")]),
-        {"role": "user", "content": "quoted\nq"},
+        {"role": "user", "content": "t (s):\nquoted\nq"},
     ),
     (
         ChatMessage([TextBlock(text="q"), ImageBlock(url="https://img.example/a.png")]),
@@ -220,11 +221,12 @@ def test_messages_become_turns(
     "block",
     [
         AudioBlock(audio=b"aGk=", format="wav"),
-        DocumentBlock(data=b"hi", document_mimetype="text/plain", title="t"),
+        DocumentBlock(data=b"%PDF-1.7 \xff", title="t"),
+        VideoBlock(url="https://video.example/a.mp4"),
         ImageBlock(path=__file__),
         ImageBlock(),
     ],
-    ids=["audio", "document", "image-for-a-text-service", "empty-image"],
+    ids=["audio", "document", "video", "image-for-a-text-service", "empty-image"],
 )
 def test_media_that_cannot_be_sent_are_refused(block: Any, make: Make, server: FaultServer) -> None:
     with pytest.raises(InvalidParameterError):

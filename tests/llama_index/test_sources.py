@@ -12,6 +12,7 @@ from llama_index.core.base.response.schema import (
 )
 from llama_index.core.llms import LLM, ChatMessage, MockLLM
 from llama_index.core.postprocessor import SimilarityPostprocessor
+from llama_index.core.prompts import PromptTemplate
 from llama_index.core.query_engine import CitationQueryEngine, RetrieverQueryEngine
 from llama_index.core.schema import MetadataMode
 from llama_index.core.tools import QueryEngineTool
@@ -133,8 +134,17 @@ def test_an_llm_without_sources_is_refused(build: Callable[[Any], Any], make: Ma
             build(llm)
 
 
-def test_a_query_engine_has_no_prompts_of_its_own(make: Make) -> None:
-    assert make("qaip").as_query_engine().get_prompts() == {}
+def test_how_the_query_is_asked_can_be_changed(
+    server: FaultServer, make: Make, serve: Serve
+) -> None:
+    serve("perplexity/whole_2026_06")
+    engine = make("perplexity").as_query_engine(query_template=PromptTemplate("In 1: {query_str}"))
+    engine.query("q")
+    engine.update_prompts({"query_template": PromptTemplate("In 2: {query_str}")})
+    engine.query("q")
+    asked = [request.json()["messages"][-1]["content"] for request in server.requests]
+    assert asked == ["In 1: q", "In 2: q"]
+    assert [*engine.get_prompts()] == ["query_template"]
 
 
 def test_the_framework_s_own_engines_take_retriever_llm_and_engine(

@@ -6,7 +6,7 @@ Vendor page: https://docs.fireworks.ai/api-reference/introduction
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
@@ -15,7 +15,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, mo
 from qaip_core.backend import Backend, Listing, Params, Wire, as_list
 from qaip_core.backends._openai import Shape, StreamOptions, WireChunk, chat, completions
 from qaip_core.backends._prompts import parts_of
-from qaip_core.errors import MalformedResponseError
+from qaip_core.errors import MalformedResponseError, NotFoundError
 from qaip_core.report import Rule
 from qaip_core.types import Message, ModelInfo
 
@@ -27,6 +27,7 @@ __all__ = [
     "FireworksChatParams",
     "FireworksParams",
     "FireworksTextParams",
+    "listed",
 ]
 
 _WHOLE_TOKENS = 4096
@@ -238,9 +239,50 @@ def _models(body: Any) -> list[ModelInfo]:
     ]
 
 
+# As the service's list of models gave them; it may know more by now: see `listed`.
+_CONTEXTS = {
+    "deepseek-r1-0528": 163_840,
+    "deepseek-v3-0324": 163_840,
+    "deepseek-v3p1": 163_840,
+    "deepseek-v3p1-terminus": 163_840,
+    "glm-4p5": 131_072,
+    "glm-4p6": 202_752,
+    "gpt-oss-120b": 131_072,
+    "gpt-oss-20b": 131_072,
+    "kimi-k2-instruct": 131_072,
+    "kimi-k2-instruct-0905": 262_144,
+    "llama-v3p1-8b-instruct": 131_072,
+    "llama-v3p1-70b-instruct": 131_072,
+    "llama-v3p1-405b-instruct": 131_072,
+    "llama-v3p3-70b-instruct": 131_072,
+    "llama4-maverick-instruct-basic": 1_048_576,
+    "llama4-scout-instruct-basic": 1_048_576,
+    "minimax-m2": 131_072,
+    "qwen3-235b-a22b": 131_072,
+    "qwen3-235b-a22b-instruct-2507": 262_144,
+    "qwen3-235b-a22b-thinking-2507": 262_144,
+    "qwen3-8b": 40_960,
+    "qwen3-coder-480b-a35b-instruct": 262_144,
+}
+
+
+def listed(models: Sequence[ModelInfo], name: str | None) -> ModelInfo:
+    """Return what the service's list says of one model.
+
+    Raises:
+        NotFoundError: the list does not hold it.
+    """
+    for model in models:
+        if model.id == name:
+            return model
+    raise NotFoundError(f"the service lists no model {name!r}", service=FIREWORKS.name)
+
+
 MODELS = Listing(backend=FIREWORKS, path="/models", decode=_models)
 
-TEXT = completions(FIREWORKS, _SHAPE, FireworksTextParams, must_stream=_must_stream)
+TEXT = completions(
+    FIREWORKS, _SHAPE, FireworksTextParams, must_stream=_must_stream, contexts=_CONTEXTS
+)
 CHAT = chat(
     FIREWORKS,
     _SHAPE,
@@ -250,4 +292,5 @@ CHAT = chat(
     parts=_PARTS,
     formats=frozenset({"json_object", "json_schema", "grammar"}),
     models=MODELS,
+    contexts=_CONTEXTS,
 )

@@ -276,6 +276,15 @@ def _joined(contents: Sequence[str | Sequence[Part]]) -> Any:
     return parts
 
 
+_CONTEXTS = {
+    "sonar": 127_072,
+    "sonar-pro": 200_000,
+    "sonar-reasoning": 127_072,
+    "sonar-reasoning-pro": 127_072,
+    "sonar-deep-research": 127_072,
+    "r1-1776": 127_072,
+}
+
 CHAT = Endpoint(
     backend=PERPLEXITY,
     path="/chat/completions",
@@ -288,4 +297,5 @@ CHAT = Endpoint(
     thinks=True,
     parts=_PARTS,
     formats=_FORMATS,
+    contexts=_CONTEXTS,
 )

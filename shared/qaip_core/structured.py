@@ -1,0 +1,103 @@
+"""Structured output: the format to ask for, the objects in an answer, the tool to call."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, TypeAlias
+
+from pydantic_core import from_json
+
+from qaip_core.errors import InvalidParameterError
+
+__all__ = [
+    "ToolChoice",
+    "json_schema_format",
+    "objects_in",
+    "partial_object",
+    "to_tool_choice",
+]
+
+ToolChoice: TypeAlias = str | bool | dict[str, Any] | None
+
+_ANY = ("any", "required", True)
+_PLAIN = {"auto": "auto", "none": "none", False: "none"}
+_OPENING = re.compile(r'\{\s*["}]')  # braces in prose are no objects
+_DECODER = json.JSONDecoder(strict=False)  # line breaks in strings are common
+_LITERAL = 6  # characters of the longest piece that an end may leave of a number or a word
+
+
+def json_schema_format(
+    name: str, schema: Mapping[str, Any], strict: bool | None = None
+) -> dict[str, Any]:
+    """Return the ``response_format`` that asks for a schema.
+
+    Parameters:
+        name: what the schema is called; characters that services refuse are replaced.
+        strict: whether the service shall follow it to the letter; not sent where it is None.
+    """
+    wanted = {"name": re.sub(r"[^A-Za-z0-9_-]", "_", name)[:64], "schema": schema}
+    return {
+        "type": "json_schema",
+        "json_schema": wanted if strict is None else {**wanted, "strict": strict},
+    }
+
+
+def to_tool_choice(choice: ToolChoice, tools: Sequence[Mapping[str, Any]]) -> Any:
+    """Return the ways in which frameworks write a choice of tools as the services write it.
+
+    Parameters:
+        choice: "auto", "none", "any" (also "required", True), or the name of a tool.
+        tools: those that may be chosen, as they are sent.
+
+    Raises:
+        InvalidParameterError: it names none of the tools.
+    """
+    if choice is None or isinstance(choice, dict):
+        return choice
+    if not isinstance(choice, str | bool):
+        raise InvalidParameterError(f"tool_choice is a name or a switch, not {choice!r}")
+    if choice in _ANY:
+        return "required"
+    if choice in _PLAIN:
+        return _PLAIN[choice]
+    names = [tool.get("function", {}).get("name") for tool in tools]
+    if choice not in names:
+        raise InvalidParameterError(
+            f"tool_choice={choice!r} names none of the tools {', '.join(map(repr, names))}; "
+            'it may also be "auto", "none" or "any"'
+        )
+    return {"type": "function", "function": {"name": choice}}
+
+
+def objects_in(text: str) -> Iterator[dict[str, Any] | str]:
+    """Yield the JSON objects in a text, none from within another.
+
+    At last comes, as text, one that was cut. What stands in ``<think>`` is no answer.
+    """
+    if text.lstrip().startswith("<think>"):
+        text = text.rpartition("</think>")[2]
+    opening = _OPENING.search(text)
+    while opening:
+        start = end = opening.start()
+        try:
+            found, end = _DECODER.raw_decode(text, start)
+            yield found
+        except json.JSONDecodeError as error:
+            at_the_end = len(text.rstrip()) - error.pos <= _LITERAL
+            if at_the_end or error.msg.startswith("Unterminated"):
+                yield text[start:]  # what is complete in it is only a part
+                return
+        except (ValueError, RecursionError):  # numbers, or objects in objects, without end
+            pass
+        opening = _OPENING.search(text, max(end, start + 1))
+
+
+def partial_object(text: str) -> dict[str, Any]:
+    """Return what an object holds whose end is missing; empty if that cannot be told."""
+    try:
+        found = from_json(text, allow_partial="trailing-strings")
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}

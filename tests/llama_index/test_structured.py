@@ -1,0 +1,169 @@
+"""Structured prediction: the schema goes to the service, half an object is never a whole one."""
+
+import json
+from collections.abc import Callable
+from datetime import date
+from typing import Any
+
+import pytest
+from llama_index.core.llms import ChatMessage
+from llama_index.core.prompts import ChatPromptTemplate, PromptTemplate
+from llama_index.core.types import PydanticProgramMode
+from pydantic import BaseModel, ConfigDict, RootModel
+
+from llama_index_qaip.errors import InvalidOutputError, InvalidParameterError
+from support.fault_server import FaultServer, Reply, json_reply, sse_reply
+
+Make = Callable[..., Any]
+PROMPT = PromptTemplate("Which town is {x}?")
+both_services = pytest.mark.parametrize("service", ["fireworks", "perplexity"])
+every_form = pytest.mark.parametrize("form", ["whole", "streamed"])
+both_lanes = pytest.mark.parametrize("lane", ["sync", "async"])
+by_function = {"pydantic_program_mode": PydanticProgramMode.FUNCTION}
+
+
+class Town(BaseModel):
+    """A town."""
+
+    model_config = ConfigDict(strict=True)
+
+    name: str
+    founded: date | None = None
+
+
+TEXT = '<think>{"name": "Oslo"}?</think>It is {"name": "Bergen", "founded": "1070-01-01"}'
+BERGEN = Town(name="Bergen", founded=date(1070, 1, 1))
+
+
+def said(form: str, text: str, finish: str = "stop", *, calls: bool = False) -> Reply:
+    """An answer of the service; with ``calls`` the text is the arguments of a tool call."""
+    function = {"name": "Town", "arguments": text}
+    called = {"tool_calls": [{"id": "1", "index": 0, "function": function}]}
+    if form == "whole":
+        message = called if calls else {"content": text}
+        return json_reply({"choices": [{"message": message, "finish_reason": finish}]})
+    pieces = [text[i : i + 5] for i in range(0, len(text), 5)]
+    deltas: list[Any] = [{"content": piece} for piece in pieces]
+    if calls:
+        again = {"id": None, "index": 0}
+        deltas = [{"tool_calls": [{**again, "function": {"arguments": p}}]} for p in pieces]
+        deltas[0]["tool_calls"][0].update(
+            {"id": "1", "function": {**function, "arguments": pieces[0]}}
+        )
+    chunks = [{"choices": [{"index": 0, "delta": delta}]} for delta in deltas]
+    chunks.append({"choices": [{"index": 0, "delta": {}, "finish_reason": finish}]})
+    return sse_reply(*map(json.dumps, chunks), "[DONE]")
+
+
+async def predicted(llm: Any, form: str, lane: str, cls: Any = Town, **call: Any) -> list[Any]:
+    """Return what a prediction gives, piece by piece where it is streamed."""
+    async with llm:
+        if form == "whole" and lane == "sync":
+            return [llm.structured_predict(cls, PROMPT, call, x=1)]
+        if form == "whole":
+            return [await llm.astructured_predict(cls, PROMPT, call, x=1)]
+        if lane == "sync":
+            return list(llm.stream_structured_predict(cls, PROMPT, call, x=1))
+        return [o async for o in await llm.astream_structured_predict(cls, PROMPT, call, x=1)]
+
+
+@both_lanes
+@every_form
+@both_services
+async def test_the_schema_is_asked_for_and_the_object_found(
+    service: str, form: str, lane: str, make: Make, server: FaultServer
+) -> None:
+    server.replies(said(form, TEXT))
+    llm = make(service, system_prompt="Be brief.")
+    *growing, last = await predicted(llm, form, lane, max_tokens=50)
+    assert last == BERGEN
+    body = server.requests[0].json()
+    wanted = body["response_format"]["json_schema"]
+    assert (wanted["name"], wanted["schema"]) == ("Town", Town.model_json_schema())
+    assert [turn["content"] for turn in body["messages"]] == ["Be brief.", "Which town is 1?"]
+    assert body["max_tokens"] == 50
+    if form == "streamed":
+        names = list(dict.fromkeys(piece.name for piece in growing))
+        assert names == ["Be", "Bergen"]
+
+
+@both_lanes
+@every_form
+async def test_a_function_s_arguments_can_be_the_object(
+    form: str, lane: str, make: Make, server: FaultServer
+) -> None:
+    server.replies(said(form, '{"name": "Bergen"}', "tool_calls", calls=True))
+    *_, last = await predicted(make("fireworks", **by_function), form, lane)
+    assert last == Town(name="Bergen")
+    body = server.requests[0].json()
+    assert body["tool_choice"] == "required"
+    assert [tool["function"]["name"] for tool in body["tools"]] == ["Town"]
+
+
+@every_form
+@pytest.mark.parametrize(
+    ("text", "finish", "why"),
+    [
+        ('{"name": "Ber', "length", "is no Town, it was cut at max_tokens"),
+        ('{"name": 7}', "stop", "should be a valid string"),
+        ("I would not know.", "stop", "no JSON object.*I would not know"),
+        ("", "stop", "no JSON object"),
+    ],
+    ids=["cut", "broken", "prose", "empty"],
+)
+async def test_what_is_no_such_object_raises(
+    text: str, finish: str, why: str, form: str, *, make: Make, server: FaultServer
+) -> None:
+    server.replies(said(form, text, finish))
+    with pytest.raises(InvalidOutputError, match=f"(?s){why}") as caught:
+        await predicted(make("perplexity"), form, "async")
+    assert caught.value.body == text
+
+
+@every_form
+async def test_a_model_that_does_not_call_the_function_raises(
+    form: str, make: Make, server: FaultServer
+) -> None:
+    server.replies(said(form, "I would not know."))
+    with pytest.raises(InvalidOutputError, match="I would not know"):
+        await predicted(make("fireworks", **by_function), form, "sync")
+
+
+async def test_a_list_has_to_be_the_field_of_a_class(make: Make, server: FaultServer) -> None:
+    with pytest.raises(InvalidParameterError, match="make it the field of a class"):
+        await predicted(make("perplexity"), "whole", "sync", RootModel[list[int]])
+    assert server.requests == []
+
+
+async def test_the_other_program_modes_are_llama_index_s_own(
+    make: Make, server: FaultServer
+) -> None:
+    server.replies(said("whole", '{"name": "Bergen"}'))
+    llm = make("perplexity", pydantic_program_mode=PydanticProgramMode.LLM)
+    assert await predicted(llm, "whole", "async") == [Town(name="Bergen")]
+    server.replies(said("streamed", '{"name": "Bergen"}'))
+    assert (await predicted(llm, "streamed", "async"))[-1] == Town(name="Bergen")
+    assert (await predicted(llm, "streamed", "sync"))[-1] == Town(name="Bergen")
+    assert all("response_format" not in request.json() for request in server.requests)
+    with pytest.raises(ValueError, match="does not support function calling"):
+        await predicted(make("perplexity", **by_function), "whole", "sync")
+
+
+@pytest.mark.filterwarnings("ignore:The `json` method is deprecated")  # LlamaIndex calls it
+@both_services
+async def test_structured_llms_chat(service: str, make: Make, server: FaultServer) -> None:
+    structured = make(service).as_structured_llm(Town)
+    server.replies(said("whole", TEXT))
+    assert structured.chat([ChatMessage("Which {x}?")]).raw == BERGEN
+    assert structured.complete("Which?").raw == BERGEN
+    server.replies(said("streamed", TEXT))
+    *_, last = structured.stream_chat([ChatMessage("Which?")])
+    assert last.raw == BERGEN
+
+
+def test_chat_templates_are_prompts_too(make: Make, server: FaultServer) -> None:
+    server.replies(said("whole", TEXT))
+    turns = ChatPromptTemplate.from_messages([("system", "Be {how}."), ("user", "Which?")])
+    assert make("fireworks").structured_predict(Town, turns, how="brief") == BERGEN
+    roles = [turn["role"] for turn in server.requests[0].json()["messages"]]
+    assert roles == ["system", "user"]
