@@ -7,12 +7,7 @@ from contextlib import AbstractContextManager, aclosing, closing
 from typing import Any
 
 from llama_index.core.base.base_query_engine import BaseQueryEngine
-from llama_index.core.base.response.schema import (
-    RESPONSE_TYPE,
-    AsyncStreamingResponse,
-    Response,
-    StreamingResponse,
-)
+from llama_index.core.base.response.schema import RESPONSE_TYPE
 from llama_index.core.callbacks import CallbackManager, CBEventType, EventPayload
 from llama_index.core.callbacks.base import EventContext
 from llama_index.core.llms import ChatMessage, ChatResponse
@@ -22,6 +17,11 @@ from llama_index.core.schema import NodeWithScore, QueryBundle
 
 from llama_index_qaip._answers import is_whole
 from llama_index_qaip._base import ServiceLLM
+from llama_index_qaip._responses import (
+    CitedAsyncStreamingResponse,
+    CitedResponse,
+    CitedStreamingResponse,
+)
 from llama_index_qaip._sources import QUERY, as_nodes, citing
 
 __all__ = ["CitedQueryEngine"]
@@ -74,7 +74,7 @@ class CitedQueryEngine(BaseQueryEngine):
             if self._streaming:
                 late = _Late()
                 tokens = _tokens(self._llm.stream_chat(messages), late)
-                answer = StreamingResponse(tokens, late.nodes, late.metadata)
+                answer = CitedStreamingResponse(tokens, late.nodes, late.metadata)
             else:
                 answer = _response(self._llm.chat(messages))
             event.on_end(payload={EventPayload.RESPONSE: answer})
@@ -87,7 +87,7 @@ class CitedQueryEngine(BaseQueryEngine):
             if self._streaming:
                 late = _Late()
                 tokens = _atokens(await self._llm.astream_chat(messages), late)
-                answer = AsyncStreamingResponse(tokens, late.nodes, late.metadata)
+                answer = CitedAsyncStreamingResponse(tokens, late.nodes, late.metadata)
             else:
                 answer = _response(await self._llm.achat(messages))
             event.on_end(payload={EventPayload.RESPONSE: answer})
@@ -117,10 +117,10 @@ class _Late:
         return answer
 
 
-def _response(answer: ChatResponse) -> Response:
+def _response(answer: ChatResponse) -> CitedResponse:
     late = _Late()
     late.note(answer)
-    return Response(answer.message.content, late.nodes, late.metadata)
+    return CitedResponse(answer.message.content, late.nodes, late.metadata)
 
 
 def _tokens(

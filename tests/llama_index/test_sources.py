@@ -19,7 +19,7 @@ from llama_index.core.tools import QueryEngineTool
 
 from llama_index_qaip import CitationRetriever, CitedQueryEngine
 from llama_index_qaip.errors import IncompleteStreamError, InvalidParameterError
-from support.fault_server import FaultServer, json_reply
+from support.fault_server import FaultServer, json_reply, sse_reply
 from support.wire import WireCase
 
 Make = Callable[..., Any]
@@ -91,7 +91,7 @@ async def test_query(name: str, mode: str, server: FaultServer, make: Make, serv
         if streaming
         else Response
     )
-    assert type(given) is kind
+    assert isinstance(given, kind)
     assert read.response == case.expected["text"]
     wanted = case.expected["citations"]
     assert len(wanted) == len(read.source_nodes) > 0
@@ -103,8 +103,26 @@ async def test_query(name: str, mode: str, server: FaultServer, make: Make, serv
     assert given.metadata.get("total_tokens") == (usage["total_tokens"] if usage else None)
     for scored, want in zip(given.source_nodes, wanted, strict=True):
         assert scored.node.get_content() == want.get("text", "")
-        assert scored.node.node_id in given.get_formatted_sources()
+        assert (want.get("title") or want["url"]) in given.get_formatted_sources()
     assert len(server.requests) == 1
+
+
+@both
+async def test_sources_are_listed_as_the_answer_counts_them(
+    mode: str, server: FaultServer, make: Make
+) -> None:
+    found = [
+        {"url": "https://a.example", "title": "A", "snippet": "one " * 9},
+        {"url": "https://b.example"},
+    ]
+    delta = {"index": 0, "delta": {"content": "x[1][2]"}, "finish_reason": "stop"}
+    server.replies(sse_reply(json.dumps({"choices": [delta], "search_results": found}), "[DONE]"))
+    async with make("perplexity") as llm:
+        given, read = await answer(llm.as_query_engine(streaming=True), mode)
+    listed = "[1] A (https://a.example): one one o...\n[2] https://b.example"
+    assert given.get_formatted_sources(length=12) == listed
+    assert read.get_formatted_sources(length=12) == listed
+    assert "one one one" in read.get_formatted_sources(trim_text=False)
 
 
 @both
