@@ -59,6 +59,8 @@ class Fireworks(fireworks.FireworksChatParams, ToolCallingLLM, SchemaLLM):
         temperature: 0 to 2.
         max_tokens: tokens of the answer; above 4,096 whole answers are asked for as streams.
         stop: at most 4 sequences at which the answer ends.
+        is_function_calling_model: whether the model takes tools; `load_metadata` asks the
+            service. Default True.
 
     All others are those of `qaip_core.backends.fireworks.FireworksChatParams`.
 

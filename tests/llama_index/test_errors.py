@@ -9,7 +9,7 @@ import pytest
 from llama_index.core.llms import ChatMessage
 
 from llama_index_qaip import ServiceLLM, errors
-from support.fault_server import FaultServer, Reply, json_reply
+from support.fault_server import FaultServer, Reply
 from support.wire import WireCase
 
 Make = Callable[..., ServiceLLM]
@@ -32,54 +32,6 @@ async def drain(llm: ServiceLLM, name: str, argument: Any = None, **kwargs: Any)
             pass
     elif name.startswith("stream"):
         list(answer)
-
-
-@every_call
-@pytest.mark.parametrize("service", SERVICES)
-async def test_a_wrong_key_is_an_authentication_error(
-    service: str, name: str, make: Make, serve: Serve
-) -> None:
-    serve(f"{service}/err_wrong_key")
-    async with make(service) as llm:
-        with pytest.raises(errors.AuthenticationError) as caught:
-            await drain(llm, name)
-    assert caught.value.status == 401
-    assert caught.value.attempts == 1
-    assert "test-key" not in str(caught.value)
-
-
-@every_call
-async def test_a_page_in_place_of_an_answer_is_malformed(
-    name: str, server: FaultServer, make: Make
-) -> None:
-    server.replies(HTML)
-    async with make("perplexity") as llm:
-        with pytest.raises((errors.MalformedResponseError, errors.IncompleteStreamError)):
-            await drain(llm, name)
-
-
-@pytest.mark.parametrize(
-    "name", ["stream_chat", "stream_complete", "astream_chat", "astream_complete"]
-)
-@pytest.mark.parametrize(
-    ("case", "kind"),
-    [
-        ("qaip/err_stream_cut", errors.IncompleteStreamError),
-        ("perplexity/err_stream_cut", errors.IncompleteStreamError),
-        ("dify/err_stream_cut", errors.IncompleteStreamError),
-        ("qaip/err_mid_stream", errors.ServerReportedError),
-        ("perplexity/err_mid_stream", errors.ServerReportedError),
-        ("dify/err_mid_stream", errors.ServerReportedError),
-    ],
-)
-async def test_an_answer_that_breaks_off_raises_with_what_had_come(
-    case: str, kind: type[errors.ServiceError], name: str, make: Make, serve: Serve
-) -> None:
-    broken = serve(case)
-    async with make(broken.service) as llm:
-        with pytest.raises(kind) as caught:
-            await drain(llm, name)
-    assert caught.value.partial_text == broken.expected["partial"] != ""
 
 
 @every_call
@@ -116,14 +68,6 @@ def test_without_a_key_the_message_names_the_variable(
         monkeypatch.delenv(name, raising=False)
     with pytest.raises(errors.MissingKeyError, match="PPLX_API_KEY"):
         make("perplexity", api_key=None)
-
-
-def test_a_retry_is_made_where_it_helps(server: FaultServer, make: Make, serve: Serve) -> None:
-    busy = json_reply({"error": "busy"}, 503, retry_after_ms="1")
-    server.replies(busy, busy)
-    serve("perplexity/whole_2026_06")
-    assert make("perplexity", max_retries=2).complete("q").text
-    assert len(server.requests) == 3
 
 
 def test_without_llama_index_the_import_names_the_extra() -> None:

@@ -21,8 +21,6 @@ from llama_index.core.base.llms.types import (
     VideoBlock,
 )
 from llama_index.core.llms import ChatMessage, MessageRole
-from llama_index.core.prompts import PromptTemplate
-from pydantic import BaseModel
 
 from llama_index_qaip import ServiceLLM
 from llama_index_qaip.errors import InvalidParameterError
@@ -81,12 +79,6 @@ def test_dict_json_and_pickle_round_trips_read_the_key_from_the_environment(
         assert again.client.settings.key is not None
 
 
-@every_service
-def test_the_class_name_is_stable(service: str, make: Make) -> None:
-    llm = make(service)
-    assert llm.to_dict()["class_name"] == type(llm).class_name() == type(llm).__name__
-
-
 def test_api_base_is_a_synonym_of_base_url(make: Make, server: FaultServer) -> None:
     llm = make("perplexity", base_url=None, api_base=server.url + "/v9")
     assert llm.base_url == server.url + "/v9"
@@ -109,16 +101,6 @@ def test_fireworks_has_two_endpoints_with_their_own_parameters(
         llm.complete("q", prompt_truncate_len=9)
 
 
-def test_completion_to_prompt_applies_unless_the_prompt_is_formatted(
-    make: Make, server: FaultServer
-) -> None:
-    server.replies(OPENAI)
-    llm = make("pais", completion_to_prompt=lambda prompt: f"<{prompt}>")
-    llm.complete("q")
-    llm.complete("q", formatted=True)
-    assert [request.json()["prompt"] for request in server.requests] == ["<q>", "q"]
-
-
 def test_a_text_app_takes_a_conversation_by_messages_to_prompt(
     make: Make, server: FaultServer, serve: Serve
 ) -> None:
@@ -128,17 +110,6 @@ def test_a_text_app_takes_a_conversation_by_messages_to_prompt(
         make("dify", response_mode="blocking", **fields).chat(turns)
     sent = [request.json()["inputs"]["query"] for request in server.requests]
     assert sent == ["System: s\nUser: q\nAssistant:", "2 turns"]
-
-
-def test_predict_adds_the_system_prompt_once(make: Make, server: FaultServer) -> None:
-    server.replies(OPENAI)
-    assert (
-        make("perplexity", system_prompt="Be brief.").predict(PromptTemplate("q {x}"), x=1) == "a"
-    )
-    assert server.requests[0].json()["messages"] == [
-        {"role": "system", "content": "Be brief."},
-        {"role": "user", "content": "q 1"},
-    ]
 
 
 HISTORY: list[tuple[ChatMessage, dict[str, Any]]] = [
@@ -256,35 +227,6 @@ def test_reasoning_stands_before_the_text_while_it_grows(make: Make, serve: Serv
     serve("perplexity/stream_think", 300)
     *growing, _ = make("perplexity").stream_chat([ChatMessage("q")])
     assert [type(b) for b in growing[-1].message.blocks] == [ThinkingBlock, TextBlock]
-
-
-class Town(BaseModel):
-    """A town."""
-
-    name: str
-
-
-async def test_structured_answers_work_through_the_prompt(make: Make, server: FaultServer) -> None:
-    message = {"content": '{"name": "Bergen"}'}
-    server.replies(
-        json_reply({"choices": [{"index": 0, "message": message, "finish_reason": "stop"}]})
-    )
-    prompt = PromptTemplate("Which town is {x}?")
-    async with make("perplexity") as llm:
-        assert llm.structured_predict(Town, prompt, x=1) == Town(name="Bergen")
-        assert await llm.astructured_predict(Town, prompt, x=1) == Town(name="Bergen")
-        assert llm.as_structured_llm(Town).complete("q").raw == Town(name="Bergen")
-
-
-def test_tool_calls_become_blocks(make: Make, server: FaultServer, serve: Serve) -> None:
-    for name in ("chat_whole_tool_call", "chat_stream_tool_call"):
-        serve(f"fireworks/{name}")
-    whole = make("fireworks").chat([ChatMessage("q")])
-    *_, last = make("fireworks").stream_chat([ChatMessage("q")])
-    for response in (whole, last):
-        (call,) = (b for b in response.message.blocks if isinstance(b, ToolCallBlock))
-        assert call.tool_name
-        assert isinstance(call.tool_kwargs, dict)
 
 
 def test_a_tool_call_with_broken_arguments_keeps_them_as_text(

@@ -18,7 +18,7 @@ from llama_index.core.schema import MetadataMode
 from llama_index.core.tools import QueryEngineTool
 
 from llama_index_qaip import CitationRetriever, CitedQueryEngine
-from llama_index_qaip.errors import IncompleteStreamError, InvalidParameterError
+from llama_index_qaip.errors import InvalidParameterError
 from support.fault_server import FaultServer, json_reply, sse_reply
 from support.wire import WireCase
 
@@ -123,16 +123,6 @@ async def test_sources_are_listed_as_the_answer_counts_them(
     assert given.get_formatted_sources(length=12) == listed
     assert read.get_formatted_sources(length=12) == listed
     assert "one one one" in read.get_formatted_sources(trim_text=False)
-
-
-@both
-async def test_a_streamed_query_that_breaks_off_raises(
-    mode: str, server: FaultServer, make: Make, serve: Serve
-) -> None:
-    serve("perplexity/err_stream_cut")
-    async with make("perplexity") as llm:
-        with pytest.raises(IncompleteStreamError):
-            await answer(llm.as_query_engine(streaming=True), mode)
 
 
 def test_the_system_prompt_stands_before_the_query(

@@ -1,0 +1,215 @@
+"""Facts about an LLM and its answers, whole and streamed."""
+
+# ruff: noqa: S101 -- a test is made of asserts
+
+from __future__ import annotations
+
+import json
+from typing import Any, ClassVar
+
+import pytest
+from llama_index.core.base.llms.base import BaseLLM
+from llama_index.core.base.llms.types import (
+    ChatMessage,
+    ChatResponse,
+    CompletionResponse,
+    MessageRole,
+    TextBlock,
+)
+from llama_index.core.llms import LLM
+from llama_index.core.llms.utils import resolve_llm
+
+from llama_index_qaip.testing._bench import (
+    CHATS,
+    QUESTION,
+    TEXTS,
+    Bench,
+    asked,
+    both_lanes,
+    every_call,
+    every_chat,
+    every_text,
+    text_of,
+)
+from llama_index_qaip.testing._contract import Contract, needs
+
+__all__ = ["AnswerFacts"]
+
+every_async = pytest.mark.parametrize(
+    "call", [name for name in CHATS + TEXTS if name.startswith("a")]
+)
+every_pair = pytest.mark.parametrize(
+    ("whole", "streamed"),
+    [
+        ("chat", "stream_chat"),
+        ("achat", "astream_chat"),
+        ("complete", "stream_complete"),
+        ("acomplete", "astream_complete"),
+    ],
+)
+_COUNTS = ("prompt_tokens", "completion_tokens", "total_tokens")
+
+
+class AnswerFacts(Contract):
+    """What an LLM is, and what its answers hold.
+
+    Attributes:
+        is_chat_model: whether `predict` shall use `chat`.
+        calls_tools: whether it is a function calling LLM.
+        reports_id: whether the service gives answers ids.
+        reports_cost: whether the service says what an answer costs; then override `cost_of`.
+        has_text_endpoint: whether `complete` goes to another place than `chat`.
+        formats_completions: whether `complete` applies ``completion_to_prompt``; LLMs that answer
+            completions by chat may leave it out.
+    """
+
+    is_chat_model: ClassVar[bool] = True
+    calls_tools: ClassVar[bool] = False
+    reports_id: ClassVar[bool] = True
+    reports_cost: ClassVar[bool] = False
+    formats_completions: ClassVar[bool] = True
+    has_text_endpoint: ClassVar[bool] = False
+
+    def cost_of(self, response: Any) -> float:
+        """Return where a response says what it costs."""
+        raise NotImplementedError
+
+    def test_it_is_an_llm(self, bench: Bench) -> None:
+        llm = bench.make()
+        assert isinstance(llm, LLM)
+        assert "BaseLLM" in [base.__name__ for base in type(llm).__mro__]
+        assert isinstance(llm, BaseLLM)
+        assert resolve_llm(llm) is llm
+
+    def test_all_nine_members_are_its_own(self, bench: Bench) -> None:
+        owners = {name: _owner(type(bench.make()), name) for name in ("metadata", *CHATS, *TEXTS)}
+        inherited = {n for n, o in owners.items() if o.__module__.startswith("llama_index.core")}
+        assert not inherited
+
+    @every_async
+    def test_an_async_call_does_not_block_the_loop(self, bench: Bench, call: str) -> None:
+        bench.service.answers(self.answer(wait=0.05))
+        assert bench.beats(bench.make(), call, asked(call)) >= 3
+
+    def test_metadata_says_what_the_model_is(self, bench: Bench) -> None:
+        metadata = bench.make().metadata
+        assert metadata.is_chat_model is self.is_chat_model
+        assert metadata.is_function_calling_model is self.calls_tools
+        assert metadata.model_name != "unknown"
+        assert metadata.context_window not in (0, 3900), "3,900 is LlamaIndex's default"
+        assert metadata.num_output > 0
+
+    @every_call
+    def test_an_answer_is_its_text(self, bench: Bench, call: str) -> None:
+        bench.service.answers(self.answer())
+        answer = bench.last(call)
+        assert type(answer) is (ChatResponse if call in CHATS else CompletionResponse)
+        assert text_of(answer) == self.answer().text
+
+    @every_call
+    def test_an_answer_without_text_is_an_empty_string(self, bench: Bench, call: str) -> None:
+        bench.service.answers(self.answer(pieces=("",)))
+        assert text_of(bench.last(call)) == ""
+
+    @every_chat
+    def test_a_message_is_one_text_block_of_the_assistant(self, bench: Bench, call: str) -> None:
+        bench.service.answers(self.answer(sources=()))
+        message = bench.last(call).message
+        assert message.role is MessageRole.ASSISTANT
+        assert message.blocks == [TextBlock(text=self.answer().text)]
+
+    @every_chat
+    def test_a_message_keeps_its_additional_kwargs_empty(self, bench: Bench, call: str) -> None:
+        """LlamaIndex prints them into prompts."""
+        bench.service.answers(self.answer())
+        assert bench.last(call).message.additional_kwargs == {}
+
+    @every_chat
+    def test_a_message_survives_json(self, bench: Bench, call: str) -> None:
+        bench.service.answers(self.answer())
+        message = bench.last(call).message
+        assert ChatMessage.model_validate_json(message.model_dump_json()) == message
+        assert ChatMessage.model_validate(message.model_dump()) == message
+
+    @every_call
+    def test_raw_is_plain_data(self, bench: Bench, call: str) -> None:
+        bench.service.answers(self.answer())
+        raw = bench.last(call).raw
+        assert type(raw) is dict
+        assert json.loads(json.dumps(raw)) == raw
+
+    @every_call
+    @needs(reports_usage=True)
+    def test_token_counts_are_in_raw_and_in_additional_kwargs(
+        self, bench: Bench, call: str
+    ) -> None:
+        wire = self.answer()
+        bench.service.answers(wire)
+        answer = bench.last(call)
+        counts = {name: answer.additional_kwargs.get(name) for name in _COUNTS}
+        assert counts == wire.usage
+        usage = answer.raw["usage"]
+        assert {name: usage[name] for name in _COUNTS} == wire.usage
+
+    @every_call
+    @needs(reports_finish=True)
+    def test_the_finish_reason_is_in_additional_kwargs(self, bench: Bench, call: str) -> None:
+        bench.service.answers(self.answer())
+        assert bench.last(call).additional_kwargs.get("finish_reason") == self.answer().finish
+
+    @every_call
+    @needs(reports_id=True)
+    def test_the_answer_s_id_is_in_additional_kwargs(self, bench: Bench, call: str) -> None:
+        bench.service.answers(self.answer())
+        assert bench.last(call).additional_kwargs.get("id") == self.answer().id
+
+    @every_call
+    @needs(reports_cost=True)
+    def test_the_cost_is_what_the_service_says(self, bench: Bench, call: str) -> None:
+        bench.service.answers(self.answer())
+        assert self.cost_of(bench.last(call)) == self.answer().cost
+
+    @every_pair
+    def test_a_streamed_answer_says_what_a_whole_one_says(
+        self, bench: Bench, whole: str, streamed: str
+    ) -> None:
+        bench.service.answers(self.answer())
+        first, second = bench.last(whole), bench.last(streamed)
+        assert text_of(first) == text_of(second)
+        if whole in CHATS:
+            assert first.message == second.message
+        assert first.additional_kwargs == second.additional_kwargs
+
+    @every_text
+    @needs(formats_completions=True)
+    def test_completion_to_prompt_writes_the_prompt_once(self, bench: Bench, call: str) -> None:
+        bench.service.answers(self.answer())
+        llm = bench.make(completion_to_prompt=lambda prompt: f"<<{prompt}>>")
+        bench.ask(call, "q", llm)
+        bench.ask(call, "<<q>>", llm, formatted=True)
+        for request in bench.service.requests:
+            assert request.says("<<q>>")
+            assert not request.says("<<<<q>>>>")
+
+    @both_lanes
+    @needs(has_text_endpoint=True)
+    def test_completions_have_a_place_of_their_own(self, bench: Bench, a: str) -> None:
+        bench.service.answers(self.answer())
+        llm = bench.make()
+        for call in (f"{a}chat", f"{a}complete"):
+            bench.ask(call, llm=llm)
+        chat, text = bench.service.requests
+        assert chat.path != text.path
+        assert QUESTION in text.body.values()
+
+    @every_chat
+    @needs(is_chat_model=False)
+    def test_messages_to_prompt_writes_the_conversation(self, bench: Bench, call: str) -> None:
+        bench.service.answers(self.answer())
+        llm = bench.make(messages_to_prompt=lambda messages: f"{len(messages)} turns")
+        bench.ask(call, [ChatMessage("first"), ChatMessage("second")], llm)
+        assert bench.service.requests[0].says("2 turns")
+
+
+def _owner(kind: type, name: str) -> type:
+    return next(base for base in kind.__mro__ if name in vars(base))
