@@ -33,6 +33,12 @@ from qaip_core.service import Service
 __all__ = ["ServiceLLM"]
 
 R = TypeVar("R")
+# Other integrations have these names; the fields exist for signatures, and stay empty.
+_SYNONYMS = {
+    "api_base": "base_url",
+    "async_http_client": "http_async_client",
+    "additional_kwargs": "extra_body",
+}
 _Call = tuple[Endpoint, Prompt, dict[str, Any]]
 
 
@@ -40,7 +46,8 @@ class ServiceLLM(Service, LLM):
     """A LlamaIndex LLM over one service.
 
     Parameters:
-        api_base: a synonym of ``base_url``.
+        api_base, async_http_client, additional_kwargs: LlamaIndex's names for ``base_url``,
+            ``http_async_client`` and ``extra_body``.
         context_window: tokens that prompt and answer share, at least 1; LlamaIndex packs prompts
             by it. Where it is not given: what is known of the model, else a cautious number.
         num_output: tokens that it then leaves for the answer; ``max_tokens`` where that is given.
@@ -64,15 +71,18 @@ class ServiceLLM(Service, LLM):
     """The context window of models of which none is known, in tokens."""
 
     api_base: str | None = Field(default=None, exclude=True, repr=False)
+    async_http_client: Any = Field(default=None, exclude=True, repr=False)
+    additional_kwargs: dict[str, Any] | None = Field(default=None, exclude=True, repr=False)
     context_window: int | None = Field(default=None, gt=0)
     num_output: int | None = Field(default=None, gt=0)
     citation_blocks: bool = True
 
     def __init__(self, **data: Any) -> None:
-        if "api_base" in data:
-            if data.get("base_url") is not None:
-                raise InvalidParameterError("api_base is a synonym of base_url: pass one of them")
-            data["base_url"] = data.pop("api_base")
+        for name, own in _SYNONYMS.items():
+            if name in data:
+                if data.get(own) is not None:
+                    raise InvalidParameterError(f"{name} is a synonym of {own}: pass one of them")
+                data[own] = data.pop(name)
         super().__init__(**data)
 
     @classmethod

@@ -25,9 +25,12 @@ class ToolCallingLLM(ServiceLLM, FunctionCallingLLM):
     Parameters:
         is_function_calling_model: whether the model takes tools. Where it does not, LlamaIndex
             falls back on its ReAct prompt.
+        strict: whether the service shall keep the model to the schemas of its tools; not sent
+            where it is None.
     """
 
     is_function_calling_model: bool = True
+    strict: bool | None = None
 
     @property
     def metadata(self) -> LLMMetadata:
@@ -45,6 +48,7 @@ class ToolCallingLLM(ServiceLLM, FunctionCallingLLM):
         allow_parallel_tool_calls: bool = False,
         tool_required: bool = False,
         tool_choice: ToolChoice = None,
+        strict: bool | None = None,
         **kwargs: Any,
     ) -> dict[str, Any]:
         """Return the arguments by which `chat` offers tools.
@@ -57,7 +61,8 @@ class ToolCallingLLM(ServiceLLM, FunctionCallingLLM):
             messages.append(ChatMessage(user_msg) if isinstance(user_msg, str) else user_msg)
         if not tools:
             return {"messages": messages, **kwargs}
-        declared = [tool.metadata.to_openai_tool(skip_length_check=True) for tool in tools]
+        strict = self.strict if strict is None else strict
+        declared = [_declared(tool, strict) for tool in tools]
         choice = to_tool_choice(tool_choice, declared) or ("required" if tool_required else None)
         return {
             "messages": messages,
@@ -106,6 +111,13 @@ class ToolCallingLLM(ServiceLLM, FunctionCallingLLM):
             said = response.message.content or ""
             raise InvalidOutputError(f"the model called no tool but said: {said}", body=said)
         return [_selection(call, whole=is_whole(response)) for call in calls]
+
+
+def _declared(tool: BaseTool, strict: bool | None) -> dict[str, Any]:
+    declared = tool.metadata.to_openai_tool(skip_length_check=True)
+    if strict is not None:
+        declared["function"]["strict"] = strict
+    return declared
 
 
 def _calls(response: ChatResponse) -> list[ToolCallBlock]:

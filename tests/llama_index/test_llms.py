@@ -7,6 +7,7 @@ import pickle
 from collections.abc import Callable
 from typing import Any
 
+import httpx
 import pytest
 from llama_index.core.base.llms.types import (
     AudioBlock,
@@ -79,9 +80,21 @@ def test_dict_json_and_pickle_round_trips_read_the_key_from_the_environment(
         assert again.client.settings.key is not None
 
 
-def test_api_base_is_a_synonym_of_base_url(make: Make, server: FaultServer) -> None:
-    llm = make("perplexity", base_url=None, api_base=server.url + "/v9")
+def test_names_of_other_integrations_are_taken(make: Make, server: FaultServer) -> None:
+    server.replies(OPENAI)
+    own = httpx.AsyncClient()
+    llm = make(
+        "perplexity",
+        base_url=None,
+        api_base=server.url + "/v9",
+        additional_kwargs={"new_switch": 1},
+        async_http_client=own,
+    )
     assert llm.base_url == server.url + "/v9"
+    assert llm.http_async_client is own
+    llm.chat([ChatMessage("q")])
+    assert server.requests[0].json()["new_switch"] == 1
+    assert type(llm).from_dict({**llm.to_dict(), "api_key": KEY}).extra_body == {"new_switch": 1}
 
 
 def test_fireworks_has_two_endpoints_with_their_own_parameters(

@@ -83,6 +83,17 @@ def test_a_choice_of_no_tool_is_refused_before_it_is_sent(make: Make, server: Fa
     assert server.requests == []
 
 
+def test_strict_tools_are_asked_for_on_the_object_or_for_a_call(
+    make: Make, server: FaultServer
+) -> None:
+    server.replies(whole(call("{}")))
+    make("fireworks", strict=True).chat_with_tools(TOOLS, "q")
+    make("fireworks", strict=True).chat_with_tools(TOOLS, "q", strict=False)
+    make("fireworks").chat_with_tools(TOOLS, "q")
+    sent = [request.json()["tools"][0]["function"].get("strict") for request in server.requests]
+    assert sent == [True, False, None]
+
+
 @both_lanes
 async def test_the_tool_is_chosen_and_called(lane: str, make: Make, server: FaultServer) -> None:
     server.replies(whole(call('{"port": "Bergen", "day": 3}')))
