@@ -2,11 +2,11 @@
 
 import json
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import get_args, get_type_hints
 
 import httpx
-import pytest
 
 from support import wire
 from support.fault_server import FaultServer
@@ -36,7 +36,23 @@ KEY_LIKE = re.compile(
 )
 CASES = cases()
 
-each_case = pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
+
+def each_case(check: Callable[[WireCase], None]) -> Callable[[], None]:
+    """Make a check of one case a test of all, which names every case that fails."""
+
+    def test() -> None:
+        faults: list[Exception] = []
+        for case in CASES:
+            try:
+                check(case)
+            except Exception as error:  # noqa: BLE001 - whatever it is, it is told with its case
+                error.add_note(f"in tests/wire/{case.id}")
+                faults.append(error)
+        if faults:
+            raise ExceptionGroup(check.__name__, faults)
+
+    test.__name__ = check.__name__
+    return test
 
 
 def folder(case: WireCase) -> Path:

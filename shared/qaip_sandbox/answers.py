@@ -1,13 +1,13 @@
 """Extractive answers: sentences quoted from the documents, with markers that cite them."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from .index import Filter, Hit, Index
 from .text import pieces, sentences
 
-__all__ = ["NOT_FOUND", "Answer", "Generation", "Quote", "answer", "generate"]
+__all__ = ["NOT_FOUND", "Answer", "Generation", "Quote", "answer", "best_of", "generate"]
 
 NOT_FOUND = "I could not find an answer to this question in the documents."
 
@@ -27,25 +27,35 @@ class Quote:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The quotes that answer a question and the hits that they were taken from."""
+    """The quotes that answer a question and the hits that they were taken from.
+
+    `numbered` says that the numbers are those of sources in the prompt, which wants them cited.
+    """
 
     quotes: tuple[Quote, ...]
     hits: tuple[Hit, ...]
+    numbered: bool = False
 
     def text(self, *, markers: bool = True, variant: int = 0) -> str:
         """Return the answer as text.
 
         Args:
-            markers: Whether `[n]` follows each sentence, n counting the hits from 1.
+            markers: Whether `[n]` follows each sentence, n counting the hits from 1; it always
+                does where the prompt numbers its sources.
             variant: Which quote comes first, 0 or more, so that several choices can differ.
         """
-        if not self.quotes:
-            return NOT_FOUND
-        first = variant % len(self.quotes)
-        return " ".join(
-            quote.text + ("".join(f"[{n}]" for n in quote.sources) if markers else "")
-            for quote in self.quotes[first:] + self.quotes[:first]
-        )
+        if not (markers or self.numbered):
+            return self.bare(variant)
+        cited = [q.text + "".join(f"[{n}]" for n in q.sources) for q in self._ordered(variant)]
+        return " ".join(cited) or NOT_FOUND
+
+    def bare(self, variant: int = 0) -> str:
+        """Return the answer as text without any markers."""
+        return " ".join(quote.text for quote in self._ordered(variant)) or NOT_FOUND
+
+    def _ordered(self, variant: int) -> tuple[Quote, ...]:
+        first = variant % len(self.quotes) if self.quotes else 0
+        return self.quotes[first:] + self.quotes[:first]
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,13 +111,13 @@ def _quotes(index: Index, question: str, hits: Sequence[Hit]) -> list[Quote]:
             # The heading speaks for every sentence below it, but less than the sentence itself.
             value = weighed.coverage(sentence.text)
             value += 0.3 * weighed.coverage(f"{hit.chunk.heading} {sentence.text}")
-            if sentence.text.startswith("|"):
-                value *= _TABLE_ROW
             sources.setdefault(sentence.text, []).append(number)
             values[sentence.text] = max(values.get(sentence.text, 0.0), value * hit.score)
-    best = sorted(values, key=lambda text: -values[text])[:_SENTENCES]
-    return [
-        Quote(text, tuple(dict.fromkeys(sources[text])))
-        for text in best
-        if values[text] > 0 and values[text] >= values[best[0]] / 2
-    ]
+    return [Quote(text, tuple(dict.fromkeys(sources[text]))) for text in best_of(values)]
+
+
+def best_of(values: Mapping[str, float]) -> list[str]:
+    """Return the few texts whose values are at least half of the best, best first; none for 0."""
+    weighed = {t: v * _TABLE_ROW if t.startswith("|") else v for t, v in values.items()}
+    best = sorted(weighed, key=lambda text: -weighed[text])[:_SENTENCES]
+    return [text for text in best if weighed[text] > 0 and weighed[text] >= weighed[best[0]] / 2]

@@ -55,7 +55,7 @@ class Index:
     """
 
     def __init__(self, chunks: Iterable[Chunk]) -> None:
-        self._chunks = list(chunks)
+        self._chunks = tuple(chunks)
         self._texts = [fold(f"{c.document.title}\n{c.heading}\n{c.text}") for c in self._chunks]
         self._database = sqlite3.connect(":memory:")
         for table, tokenizer in _TABLES.items():
@@ -84,6 +84,11 @@ class Index:
     def close(self) -> None:
         """Free the database."""
         self._database.close()
+
+    @property
+    def chunks(self) -> tuple[Chunk, ...]:
+        """The indexed chunks, in the order of the documents."""
+        return self._chunks
 
     def chunk(self, chunk_id: str) -> Chunk | None:
         """Return the chunk of this id, or None."""

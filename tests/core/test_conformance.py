@@ -1,18 +1,20 @@
 """Every service's wire, whole and streamed, cut at any byte, means the same, sync and async."""
 
-from collections.abc import Mapping
-from contextlib import closing
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import closing, contextmanager
 from typing import Any
 
+import httpx
 import pytest
 
 from qaip_core import AsyncClient, Citation, Client, Completion, ServiceError, errors
 from qaip_core.backend import Endpoint
 from support.backends import ENDPOINTS, settings
-from support.fault_server import FaultServer
+from support.fault_server import FaultServer, cut
 from support.wire import WireCase, cases
 
-CUTS = (1, 2, 7, 64, None)
+SENT = (7, 64, None)
+HANDED = (1, 2)
 KINDS: Mapping[str, type[ServiceError]] = {
     "bad_request": errors.BadRequestError,
     "authentication": errors.AuthenticationError,
@@ -32,7 +34,6 @@ KINDS: Mapping[str, type[ServiceError]] = {
 }
 CASES = [c for c in cases() if (c.service, c.operation) in ENDPOINTS]
 every_case = pytest.mark.parametrize("case", CASES, ids=lambda c: c.id)
-every_cut = pytest.mark.parametrize("size", CUTS)
 
 
 @pytest.fixture
@@ -115,31 +116,90 @@ async def arun(case: WireCase, client: AsyncClient, endpoint: Endpoint) -> Compl
     return add_up([i async for i in client.stream(endpoint, "q", values(case))])
 
 
-@every_cut
-@every_case
-def test_sync(case: WireCase, size: int | None, server: FaultServer) -> None:
-    server.replies(case.reply(sizes=size))
+class Pieces(httpx.SyncByteStream, httpx.AsyncByteStream):
+    """A body in pieces that nothing joins on the way."""
+
+    def __init__(self, body: list[bytes]) -> None:
+        self._body = body
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter(self._body)
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        for piece in self._body:
+            yield piece
+
+
+class Handed(httpx.BaseTransport, httpx.AsyncBaseTransport):
+    """Answers with a case in pieces of one size, at once.
+
+    Over a socket, httpx would spend most of the time of all tests on chunks of one byte.
+    """
+
+    def __init__(self, case: WireCase, size: int) -> None:
+        self._case, self._size = case, size
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        pieces = Pieces(cut(self._case.body, sizes=self._size))
+        return httpx.Response(self._case.status, headers=dict(self._case.headers), stream=pieces)
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        return self.handle_request(request)
+
+
+@contextmanager
+def cut_to(size: int | None) -> Iterator[None]:
+    """Tell of a failure how the body was cut."""
+    try:
+        yield
+    except BaseException as error:
+        error.add_note(f"The body came in pieces of {size or 'any number of'} bytes.")
+        raise
+
+
+def check(case: WireCase, client: Client) -> None:
     endpoint = ENDPOINTS[case.service, case.operation]
-    client = Client(settings(endpoint, server.url))
     if case.expected["error"]:
         with pytest.raises(ServiceError) as caught:
             run(case, client, endpoint)
         check_error(case, caught.value)
     else:
         check_answer(case, run(case, client, endpoint))
-    client.close()
 
 
-@every_cut
-@every_case
-async def test_async(case: WireCase, size: int | None, server: FaultServer) -> None:
-    server.replies(case.reply(sizes=size))
+async def acheck(case: WireCase, client: AsyncClient) -> None:
     endpoint = ENDPOINTS[case.service, case.operation]
-    client = AsyncClient(settings(endpoint, server.url))
     if case.expected["error"]:
         with pytest.raises(ServiceError) as caught:
             await arun(case, client, endpoint)
         check_error(case, caught.value)
     else:
         check_answer(case, await arun(case, client, endpoint))
-    await client.close()
+
+
+@every_case
+def test_sync(case: WireCase, server: FaultServer) -> None:
+    endpoint = ENDPOINTS[case.service, case.operation]
+    for size in SENT:
+        server.replies(case.reply(sizes=size))
+        with cut_to(size), closing(Client(settings(endpoint, server.url))) as client:
+            check(case, client)
+    for size in HANDED:
+        with cut_to(size), httpx.Client(transport=Handed(case, size)) as http:
+            check(case, Client(settings(endpoint, server.url, http_client=http)))
+
+
+@every_case
+async def test_async(case: WireCase, server: FaultServer) -> None:
+    endpoint = ENDPOINTS[case.service, case.operation]
+    for size in SENT:
+        server.replies(case.reply(sizes=size))
+        with cut_to(size):
+            client = AsyncClient(settings(endpoint, server.url))
+            await acheck(case, client)
+            await client.close()
+    for size in HANDED:
+        async with httpx.AsyncClient(transport=Handed(case, size)) as http:
+            with cut_to(size):
+                client = AsyncClient(settings(endpoint, server.url, http_async_client=http))
+                await acheck(case, client)

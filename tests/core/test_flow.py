@@ -189,11 +189,11 @@ async def test_without_a_wish_of_the_service_the_wait_is_short_and_grows(
 async def test_the_wish_of_the_service_is_obeyed(
     call: Caller, server: FaultServer, name: str
 ) -> None:
-    wish = {"retry-after": "0.7", "retry-after-ms": "700"}[name]  # more than the first backoff
+    wish = {"retry-after": "0.55", "retry-after-ms": "550"}[name]  # more than the first backoff
     server.replies(refusal(429, **{name: wish}), WHOLE)
     await call.whole()
     first, second = (request.at for request in server.requests)
-    assert second - first >= 0.69
+    assert second - first >= 0.54
 
 
 @pytest.mark.parametrize(
@@ -502,16 +502,16 @@ async def test_content_keeps_a_stream_alive(call: Caller, server: FaultServer) -
     end = f"data: {delta('', 'stop')}\n\n".encode()
     server.replies(
         Reply(
-            content_type="text/event-stream", body=[*repeated(5, PING, TEA, 0.25), end], end="clean"
+            content_type="text/event-stream", body=[*repeated(5, PING, TEA, 0.12), end], end="clean"
         )
     )
-    assert text(await call.stream(stream_idle_timeout=1)) == "te" * 5
+    assert text(await call.stream(stream_idle_timeout=0.5)) == "te" * 5
 
 
 async def test_a_first_token_may_take_longer_than_the_idle_limit(
     call: Caller, server: FaultServer
 ) -> None:
-    server.replies(replace(STREAM, delay=0.4))
+    server.replies(replace(STREAM, delay=0.3))
     assert text(await call.stream(stream_idle_timeout=0.1)) == "tea"
 
 

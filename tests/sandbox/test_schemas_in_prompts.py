@@ -15,6 +15,7 @@ SCHEMA: dict[str, Any] = {
     "properties": {"answer": {"type": "string"}, "days": {"type": "integer"}},
     "required": ["answer", "days"],
 }
+DOUBLED = json.dumps(SCHEMA).replace("{", "{{").replace("}", "}}")
 ORDER = (
     "Answer with one JSON object and nothing else. It must conform to this JSON Schema:\n"
     f"```json\n{json.dumps(SCHEMA)}\n```\n"
@@ -120,6 +121,7 @@ def test_a_schema_that_nothing_fits_is_not_obeyed(qaip: httpx.Client) -> None:
         f"{QUESTION} {ORDER}",
         f"{QUESTION}\n\nReply in this form:\n{json.dumps(SCHEMA, indent=2)}",
         f"{QUESTION}\n```\n{json.dumps(SCHEMA)}\n```\nAdd nothing to the JSON.",
+        f"{QUESTION}\n\nFollow this schema:\n{DOUBLED}\n\nAdd nothing to the JSON.",
         f'For {{"properties": {{"x": ["y"]}}}} no JSON.\n{json.dumps(SCHEMA)}\n{QUESTION}',
     ],
 )

@@ -6,17 +6,16 @@ JSON of some schema. A good model obeys, and so does the sandbox.
 
 import json
 import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 
-from qaip_sandbox._wire import Json, compact
-from qaip_sandbox.answers import NOT_FOUND, Answer
-from qaip_sandbox.clues import Clues
-from qaip_sandbox.schemas import Impossible, Schema, is_object
+from qaip_sandbox._wire import Json
+from qaip_sandbox.schemas import Schema, is_object
 from qaip_sandbox.text import sentences
-from qaip_sandbox.values import instance
 
-from ._messages import last_user_text, text_of
+from ._forms import EXACT_FORMS, FORMS, Form
+from ._messages import Conversation, conversation_of
+from ._task import Task, as_json, clues_of
 
 __all__ = ["Task", "as_json", "clues_of", "task_of", "task_of_text"]
 
@@ -25,65 +24,45 @@ _FENCE_AFTER = re.compile(r"\A\s*`{3,}")
 _ABOUT = re.compile(r"json|schema", re.IGNORECASE)
 
 
-@dataclass(frozen=True, slots=True)
-class Task:
-    """A question, and the schema of its answer, or None for an answer in words."""
-
-    question: str
-    schema: Schema | None = None
-
-    def spoken(self, answer: Answer, *, markers: bool = True, variant: int = 0) -> str:
-        """Return `answer` as it is asked for: as text, or as JSON without markers."""
-        json_of = self.put(answer.text(markers=False, variant=variant))
-        return answer.text(markers=markers, variant=variant) if json_of is None else json_of
-
-    def put(self, text: str) -> str | None:
-        """Return `text` as JSON of the schema, or None without one.
-
-        A schema in a prompt is a wish: one that cannot be granted counts as none.
-        """
-        try:
-            return None if self.schema is None else as_json(self.schema, self.question, text)
-        except Impossible:
-            return None
-
-
-def as_json(schema: Json, question: str, text: str) -> str:
-    """Return JSON that conforms to `schema`, from a question and the text that answers it.
-
-    Raises:
-        Impossible: there is no such JSON.
-    """
-    return compact(instance(schema, clues_of(question, text))).decode()
-
-
-def clues_of(question: str, text: str) -> Clues:
-    """Return what a question and the text that answers it, if any does, offer for values."""
-    return Clues(question, "" if text == NOT_FOUND else text)
-
-
 def task_of(messages: Sequence[Json]) -> Task:
     """Return the task of a chat.
 
     Its question is what the user said last; the schema stands there too, or in a system message.
     """
-    question = task_of_text(last_user_text(messages))
-    if question.schema is not None:
-        return question
-    orders = [text_of(m["content"]) for m in messages if m["role"] in ("system", "developer")]
-    schemas = (found for order in reversed(orders) for _, _, found in _schemas(order))
-    return Task(question.question, next(schemas, None))
+    return _task(Conversation(messages))
 
 
 def task_of_text(text: str) -> Task:
     """Return the task of a prompt: its text without the schema, and the schema."""
-    found = next(_schemas(text), None)
+    return _task(conversation_of(text))
+
+
+def _task(conversation: Conversation) -> Task:
+    exact = _read(EXACT_FORMS, conversation)
+    if exact:
+        return exact
+    question, schema = _apart(conversation.asked)
+    if schema is None:
+        _, schema = _apart(conversation.orders)
+    read = _read(FORMS, conversation.asking(question)) or Task(question)
+    return replace(read, schema=schema)
+
+
+def _read(forms: Iterable[Form], conversation: Conversation) -> Task | None:
+    return next(filter(None, (form(conversation) for form in forms)), None)
+
+
+def _apart(text: str) -> tuple[str, Schema | None]:
+    """Return a text without the schema in it, and the schema."""
+    # Some prompts still hold the doubled braces of the template that they were made from.
+    single = text.replace("{{", "{").replace("}}", "}")
+    found = next(((one, *place) for one in (text, single) for place in _schemas(one)), None)
     if found is None:
-        return Task(text)
-    start, end, schema = found
+        return text, None
+    text, start, end, schema = found
     before = _FENCE_BEFORE.sub("", text[:start])
     after = _FENCE_AFTER.sub("", text[end:])
-    return Task(_without_orders(before, after), schema)
+    return _without_orders(before, after), schema
 
 
 def _schemas(text: str) -> Iterator[tuple[int, int, Schema]]:

@@ -150,7 +150,7 @@ class _Reply:
 
     def __init__(self, call: Call, question: str, user: str) -> None:
         task = task_of_text(question)
-        answer = call.library.answer(task.question)
+        answer = task.answer(call.library)
         self._pieces = generate(task.spoken(answer)).pieces
         self._prompt = len(pieces(question))
         self._resources = [_resource(place, hit) for place, hit in enumerate(answer.hits, 1)]

@@ -188,7 +188,7 @@ class _Reply:
 
 
 def _respond(call: Call, request: _Sampling, task: Task, prompt: int) -> Response:
-    answer = call.library.answer(task.question)
+    answer = task.answer(call.library)
     generations = [
         generate(
             task.spoken(answer, markers=False, variant=index), request.stop, request.max_tokens

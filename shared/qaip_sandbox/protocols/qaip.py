@@ -244,7 +244,7 @@ async def _complete(call: Call) -> Response:
         conversation, limit = _check_later(call, request), request.limit
     call.state.conversations.add(conversation)
     task = task_of([message.model_dump() for message in request.messages])
-    answer = call.library.answer(task.question, request.allow, limit)
+    answer = task.answer(call.library, request.allow, limit)
     reply = _Reply(request, task, answer, conversation, later=later)
     headers = {"X-Request-ID": request_id(), "X-Conversation-Id": conversation}
     if not request.stream:

@@ -7,7 +7,7 @@ from starlette.responses import Response
 from qaip_sandbox._wire import Stream, json_response
 from qaip_sandbox.answers import Answer, Generation, generate
 from qaip_sandbox.protocols._messages import prompt_tokens
-from qaip_sandbox.protocols._tasks import task_of, task_of_text
+from qaip_sandbox.protocols._tasks import Task, task_of, task_of_text
 from qaip_sandbox.service import Call, Library, Route, Service, bearer
 from qaip_sandbox.text import pieces, sentences, terms
 
@@ -28,9 +28,9 @@ async def _complete(call: Call) -> Response:
     choices: list[Choice] = []
     for question in questions:
         task = task_of_text(question)
-        answer = call.library.answer(task.question)
+        answer = task.answer(call.library)
         for variant in range(request.n or 1):
-            text = formed(request.response_format, task, _text(answer, variant))
+            text = formed(request.response_format, task, _text(task, answer, variant))
             generation = _Budget(request, 16).spend(text, request.stops)
             choices.append(Choice(generation, tuple(pieces(question) if request.echo else ())))
     return _respond(call, request, choices, sum(len(pieces(q)) for q in questions))
@@ -50,7 +50,7 @@ async def _chat(call: Call) -> Response:
     task = task_of(messages)
     tools = chosen(request, task.question)
     arguments = written(tools, task.question)
-    answer = call.library.answer(task.question)
+    answer = task.answer(call.library)
     told = _told(call.library, task.question, results(request))
 
     def choice(variant: int) -> Choice:
@@ -63,7 +63,7 @@ async def _chat(call: Call) -> Response:
             ]
             end = Generation((), "length" if budget.spent else "tool_calls")
             return Choice(end, reasoning=reasoning, calls=tuple(calls))
-        text = formed(request.response_format, task, told or _text(answer, variant))
+        text = formed(request.response_format, task, told or _text(task, answer, variant))
         text = f"The tool says: {text}" if text == told else text
         return Choice(budget.spend(text, request.stops), reasoning=reasoning)
 
@@ -86,8 +86,8 @@ class _Budget:
         return generation
 
 
-def _text(answer: Answer, variant: int) -> str:
-    return answer.text(markers=False, variant=variant)
+def _text(task: Task, answer: Answer, variant: int) -> str:
+    return task.words(answer, markers=False, variant=variant)
 
 
 def _told(library: Library, question: str, texts: Sequence[str]) -> str:

@@ -5,23 +5,14 @@ from collections.abc import Sequence
 
 from qaip_sandbox._wire import compact, request_id
 from qaip_sandbox.clues import Clues, name_words
+from qaip_sandbox.protocols._choosing import shared
 from qaip_sandbox.protocols._messages import text_of
 from qaip_sandbox.schemas import Impossible
-from qaip_sandbox.text import terms
 from qaip_sandbox.values import instance
 
 from .request import Chat, Named, Tool, invalid
 
 __all__ = ["chosen", "new_id", "results", "written"]
-
-# Words of a description that tell how a tool is used rather than what it is about.
-_ABOUT_TOOLS = frozenset(
-    term.stem
-    for term in terms(
-        "argument data document function information input integer number output parameter query"
-        " result return search string text tool user value"
-    )
-)
 
 
 def chosen(request: Chat, question: str) -> list[Tool]:
@@ -85,15 +76,7 @@ def _place(tool: Tool, text: str) -> int:
 
 def _fitness(tool: Tool, question: str) -> tuple[bool, int]:
     """Say whether the question names the tool, and count the words that they share."""
+    # A name begins with what is done ("search_documents"), and "Search ..." asks for it.
     verb, *others = name_words(tool.function.name) or [""]
     about = f"{' '.join(others)} {tool.function.description or ''}"
-    described = {term.stem for term in terms(about)} - _ABOUT_TOOLS
-    described |= {term.stem for term in terms(verb)}  # "Search ..." asks for search_documents
-    asked = [term.stem for term in terms(question)]
-    shared = sum(any(_alike(word, other) for other in described) for word in asked)
-    return _place(tool, question) >= 0, shared
-
-
-def _alike(one: str, other: str) -> bool:
-    short, long = sorted((one, other), key=len)
-    return one == other or (len(short) >= 4 and short.isascii() and long.startswith(short))
+    return _place(tool, question) >= 0, shared(question, about, verb)

@@ -27,7 +27,7 @@ async def _chat(call: Call) -> Response:
         return error(403, _RETIRED, "chat_completions_not_available")
     request = parse(call)
     task = task_of([message.model_dump() for message in request.messages])
-    answer = call.library.answer(task.question, allowed(request))
+    answer = task.answer(call.library, allowed(request))
     text = _text(request, task, answer)
     reply = Reply(request, answer, generate(text, (), request.max_tokens), profile)
     headers = {"x-request-id": request_id()}
@@ -42,7 +42,7 @@ def _text(request: Request, task: Task, answer: Answer) -> str:
     if schema is None:
         return task.spoken(answer)
     try:
-        return as_json(schema, task.question, answer.text(markers=False))
+        return as_json(schema, task.question, answer.bare())
     except Impossible as fault:
         place = "At body -> response_format -> json_schema -> schema"
         raise refuse(compact([f"{place}: {fault}"]).decode()) from None
