@@ -4,6 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 LATEST := $(VENV)-latest
 PEERS := $(VENV)-peers
+PEERS_LLAMA := $(VENV)-peers-llama-index
 DOCS ?= docs
 BACKEND ?=
 ASK ?=
@@ -27,11 +28,13 @@ test-latest: $(LATEST)/bin/uv
 	@$(LATEST)/bin/uv pip list --quiet --python $(LATEST)/bin/python | grep -E '^(langchain|certifi)'
 	$(LATEST)/bin/python -m pytest --numprocesses auto tests/langchain tests/test_house.py
 
-# Measures other packages beside this one, writes what it finds into the comparison (each cell
-# is measured three times and must not change), and tests that the page says what is so.
-peers: $(PEERS)/.ready
-	$(PEERS)/bin/python benchmarks/peers/compare.py --write docs/comparison.md
+# Measures other packages beside this one, writes what it finds into the comparisons (each cell
+# is measured three times and must not change), and tests that the pages say what is so.
+peers: $(PEERS)/.ready $(PEERS_LLAMA)/.ready
+	$(PEERS)/bin/python benchmarks/peers/compare.py langchain --write
+	$(PEERS_LLAMA)/bin/python benchmarks/peers/compare.py llama-index --write
 	$(PEERS)/bin/python -m pytest tests/langchain/test_comparison.py
+	$(PEERS_LLAMA)/bin/python -m pytest tests/llama_index/test_comparison.py
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
@@ -71,11 +74,23 @@ $(PEERS)/.ready: pyproject.toml constraints.txt
 		-e '.[all,dev,peers]'
 	@touch $@
 
+# Two of these packages ask for a llama-index-llms-openai before 0.8, and all three for openai 2.
+$(PEERS_LLAMA)/.ready: pyproject.toml constraints.txt
+	@echo "Installing the other packages in $(PEERS_LLAMA) (once) ..."
+	@$(PYTHON) -m venv $(PEERS_LLAMA)
+	@$(PEERS_LLAMA)/bin/python -m pip install --quiet --disable-pip-version-check uv
+	@grep -o 'llama-index-llms-openai==[0-9.]*' pyproject.toml > $(PEERS_LLAMA)/overrides.txt
+	@grep -v '^openai==' constraints.txt > $(PEERS_LLAMA)/constraints.txt
+	@$(PEERS_LLAMA)/bin/uv pip install --quiet --python $(PEERS_LLAMA)/bin/python \
+		-c $(PEERS_LLAMA)/constraints.txt --override $(PEERS_LLAMA)/overrides.txt \
+		-e '.[all,dev,peers-llama-index]'
+	@touch $@
+
 # Pins the tested versions; no index options, so that no download address is recorded.
 constraints: $(VENV)/.dev
 	$(BIN)/python -m pip install --quiet uv
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-header --no-annotate --no-emit-index-url \
-		--no-emit-find-links --all-extras pyproject.toml -o constraints.txt
+		--no-emit-find-links --extra all --extra dev --extra peers pyproject.toml -o constraints.txt
 
 clean:
-	rm -rf $(VENV) $(LATEST) $(PEERS) build dist .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(LATEST) $(PEERS) $(PEERS_LLAMA) build dist .mypy_cache .pytest_cache .ruff_cache

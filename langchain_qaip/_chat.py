@@ -42,7 +42,7 @@ class ChatModel(Model, BaseChatModel):
     streaming: bool = Field(default=False)
 
     def _resolve_model_profile(self) -> Any:
-        return profile(self.endpoint)
+        return profile(self.endpoint, self.model)
 
     def _generate(
         self,

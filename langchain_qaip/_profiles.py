@@ -23,15 +23,17 @@ _LISTED = {
 }
 
 
-def profile(endpoint: Endpoint) -> dict[str, Any]:
-    """Return what holds for every model behind an endpoint.
+def profile(endpoint: Endpoint, model: str | None) -> dict[str, Any]:
+    """Return what is known of a model behind an endpoint without asking the service.
 
     Where the service hosts models of many kinds, what it takes besides text differs from model
     to model and is left out.
     """
+    context = endpoint.context_of(model)
     tools = endpoint.takes("tools")
     media = {} if endpoint.models else {k: v in endpoint.parts for k, v in _MEDIA.items()}
     return {
+        **({"max_input_tokens": context} if context else {}),
         "text_inputs": True,
         "text_outputs": True,
         "audio_inputs": False,

@@ -1,6 +1,6 @@
 """Measure our classes and their peers, and print the table (or write it into the page).
 
-    python benchmarks/peers/compare.py [--write docs/comparison.md] [--times N] [--reasons]
+    python benchmarks/peers/compare.py {langchain,llama-index} [--write] [--times N] [--reasons]
         [--only ID ...]
 
 Peers that are not installed are left out; ``make peers`` installs them all. A page is written
@@ -14,16 +14,17 @@ import logging
 import os
 import sys
 from collections.abc import Iterable, Sequence
-from importlib import metadata
+from importlib import import_module, metadata
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / folder) for folder in ("tests", ".", "shared")]
 # Below the path that they are found by:
 from support.peers.check import Cell, Check, Group, measure  # noqa: E402
-from support.peers.subjects import PREFIXES, SUBJECTS, Subject  # noqa: E402
-from support.peers.table import GROUPS  # noqa: E402
+from support.peers.comparison import Comparison  # noqa: E402
+from support.peers.subject import PREFIXES, Subject  # noqa: E402
 
+TABLES = {"langchain": "langchain", "llama-index": "llama_index"}
 BEGIN = "<!-- measured: begin -->"
 END = "<!-- measured: end -->"
 
@@ -51,9 +52,9 @@ def _line(cells: Sequence[str]) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def versions(subjects: Sequence[Subject]) -> str:
+def versions(framework: str, subjects: Sequence[Subject]) -> str:
     """Return the versions that were measured."""
-    names = ["langchain-core", *dict.fromkeys(s.distribution for s in subjects if not s.ours)]
+    names = [framework, *dict.fromkeys(s.distribution for s in subjects if not s.ours)]
     return "Measured with " + ", ".join(f"{n} {metadata.version(n)}" for n in names) + "."
 
 
@@ -66,6 +67,13 @@ def explain(group: Group, rows: Sequence[Sequence[Cell]], subjects: Sequence[Sub
                 print(f"{check.id} / {part or '-'} / {subject.id}: {why}", file=sys.stderr)
 
 
+def chosen(which: str) -> Comparison:
+    """Return a comparison; its rows import its framework, and only its."""
+    found = import_module(f"support.peers.{TABLES[which]}.table").COMPARISON
+    assert isinstance(found, Comparison)
+    return found
+
+
 def _alone() -> None:
     """No key, address or tracing of the environment reaches the models."""
     for name in [n for n in os.environ if n.startswith(PREFIXES)]:
@@ -74,21 +82,24 @@ def _alone() -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--write", type=Path, help="the page whose table is rewritten")
+    parser.add_argument("which", choices=TABLES, help="the framework")
+    parser.add_argument("--write", action="store_true", help="rewrite the table of its page")
     parser.add_argument("--times", type=int, help="measure each cell so often (once; 3 to write)")
     parser.add_argument("--reasons", action="store_true", help="say why each part failed")
     parser.add_argument("--only", nargs="*", default=[], help="measure these rows only")
     options = parser.parse_args()
     _alone()
     logging.disable(logging.CRITICAL)
-    subjects = [subject for subject in SUBJECTS if subject.installed]
+    sys.unraisablehook = lambda _: None  # half-made copies complain when they are collected
+    comparison = chosen(options.which)
+    subjects = [subject for subject in comparison.subjects if subject.installed]
     only = set(options.only)
-    if options.write and (only or len(subjects) < len(SUBJECTS)):
+    if options.write and (only or len(subjects) < len(comparison.subjects)):
         sys.exit("A page is written whole: without --only, and with every peer installed.")
     times = options.times or (3 if options.write else 1)
     unsettled: list[str] = []
     sections = []
-    for full in GROUPS:
+    for full in comparison.groups:
         group = Group(full.title, [c for c in full.checks if not only or c.id in only])
         if not group.checks:
             continue
@@ -96,16 +107,15 @@ def main() -> None:
         sections.append(section(group, rows, subjects))
         if options.reasons:
             explain(group, rows, subjects)
-    text = "\n".join([versions(subjects), "", *sections])
+    text = "\n".join([versions(comparison.framework, subjects), "", *sections])
     if unsettled:
         sys.exit("\n".join(["These cells do not come out the same each time:", *unsettled]))
     if not options.write:
         print(text)
         return
-    page = options.write.read_text()
-    head, rest = page.split(BEGIN)
+    head, rest = comparison.page.read_text().split(BEGIN)
     _, tail = rest.split(END)
-    options.write.write_text(f"{head}{BEGIN}\n{text}{END}{tail}")
+    comparison.page.write_text(f"{head}{BEGIN}\n{text}{END}{tail}")
 
 
 if __name__ == "__main__":

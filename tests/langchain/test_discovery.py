@@ -99,7 +99,7 @@ def test_a_profile_of_the_user_is_kept(kind: Kind) -> None:
 def test_each_object_has_a_profile_of_its_own(kind: Kind) -> None:
     one, other = kind.at(NOWHERE), kind.at(NOWHERE)
     one.profile["max_input_tokens"] = 5
-    assert "max_input_tokens" not in other.profile
+    assert other.profile.get("max_input_tokens") != 5
 
 
 async def loaded(model: Any, *, sync: bool) -> Any:
@@ -536,3 +536,20 @@ def test_a_model_is_loaded_from_text_with_a_key_from_a_map(
         secrets_map={kind.key_env: "key-of-map"},
     )
     assert loaded.api_key.get_secret_value() == "key-of-map"
+
+
+@pytest.mark.parametrize(
+    ("service", "model", "tokens"),
+    [
+        ("perplexity", "sonar-pro", 200_000),
+        ("fireworks", "accounts/fireworks/models/gpt-oss-120b", 131_072),
+        ("fireworks", "accounts/mine/models/tuned", None),
+        ("qaip", None, None),
+    ],
+)
+def test_the_context_size_of_known_models_needs_no_question(
+    service: str, model: str | None, tokens: int | None
+) -> None:
+    kind = next(kind for kind in CHATS if kind.service == service)
+    profile = kind.at(NOWHERE, **({"model": model} if model else {})).profile
+    assert profile.get("max_input_tokens") == tokens

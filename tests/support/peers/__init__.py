@@ -1,5 +1,6 @@
-"""What LangChain classes do against a server that plays their service, row by row.
+"""What classes of both frameworks do against a server that plays their service, row by row.
 
-`table.CHECKS` are the rows, `subjects` the columns; both the tests and the comparison page run
-them. Nothing is mocked: every class speaks HTTP to a `FaultServer` on loopback.
+`check` measures a row, `comparison` holds a framework's table to its page, `subject` says what
+is compared; `langchain` and `llama_index` bring the rows (`table`) and the columns (`subjects`).
+Nothing is mocked: every class speaks HTTP to a `FaultServer` on loopback.
 """

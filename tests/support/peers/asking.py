@@ -1,107 +1,106 @@
-"""Ways to ask a model, and what to look for in its answer."""
+"""Ways to ask a model, whatever its framework, and what to look for in its answer."""
 
 from __future__ import annotations
 
-import asyncio
-import operator
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from functools import partial, reduce
+from abc import ABC, abstractmethod
+from collections.abc import AsyncGenerator, Callable, Generator, Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from support.fault_server import FaultServer, Reply
 from support.peers.check import Part
 from support.peers.replies import Answer
-from support.peers.subjects import Subject
+from support.peers.subject import Subject
 
 __all__ = [
-    "ASYNC_STREAM",
-    "ASYNC_WHOLE",
-    "LANES",
     "QUESTION",
-    "STREAM",
-    "WAYS",
-    "WHOLE",
+    "Fact",
     "Way",
+    "alone",
     "answered",
+    "by_way",
     "error_of",
     "holds",
-    "lanes",
-    "over",
-    "said",
+    "limited",
+    "paced",
 ]
 
 QUESTION = "When was the lamp lit?"
 
 
-async def _asked(model: Any, prompt: Any, streaming: bool, call: Mapping[str, Any]) -> Any:
-    if not streaming:
-        return await model.ainvoke(prompt, **call)
-    return reduce(operator.add, [chunk async for chunk in model.astream(prompt, **call)])
-
-
 @dataclass(frozen=True)
-class Way:
-    """One of the four ways to get an answer."""
+class Way(ABC):
+    """One of the ways to get an answer."""
 
     name: str
     streaming: bool
     sync: bool
 
+    @abstractmethod
     def ask(self, model: Any, prompt: Any = QUESTION, **call: Any) -> Any:
-        """Return the whole message; the chunks of a stream added up."""
-        if not self.sync:
-            return asyncio.run(_asked(model, prompt, self.streaming, call))
-        if self.streaming:
-            return reduce(operator.add, model.stream(prompt, **call))
-        return model.invoke(prompt, **call)
+        """Return the whole answer; that of a stream when it has ended."""
 
+    @abstractmethod
     async def soon(self, model: Any, prompt: Any = QUESTION, **call: Any) -> Any:
-        return await _asked(model, prompt, self.streaming, call)
+        """Do the same in an event loop."""
+
+    @abstractmethod
+    def text(self, model: Any, prompt: Any = QUESTION, **call: Any) -> str:
+        """Ask, and return the text of the answer."""
+
+    @abstractmethod
+    def open(self, model: Any) -> Generator[Any, None, None]:
+        """Return a stream that nobody has read yet."""
+
+    @abstractmethod
+    async def aopen(self, model: Any) -> AsyncGenerator[Any, None]:
+        """Do the same in an event loop."""
 
     def reply(self, wire: Any, answer: Answer | None = None) -> Reply:
+        """Return what the service answers to it."""
         return wire.stream(answer) if self.streaming else wire.whole(answer)
 
 
-WHOLE = Way("whole", streaming=False, sync=True)
-STREAM = Way("stream", streaming=True, sync=True)
-ASYNC_WHOLE = Way("async whole", streaming=False, sync=False)
-ASYNC_STREAM = Way("async stream", streaming=True, sync=False)
-WAYS = (WHOLE, STREAM)
-LANES = (WHOLE, ASYNC_WHOLE)
-
-Fact = Callable[[Subject, FaultServer, Way], None]
+Fact = Callable[[Subject, FaultServer, Any], None]
 
 
-def over(fact: Fact, *ways: Way) -> dict[str, Part]:
-    """Return a part for each way: whole and streamed unless others are named."""
-    return {way.name: partial(_by, fact, way) for way in ways or WAYS}
+def alone(fact: Fact, way: Way) -> Part:
+    """Return a fact of one way as a part."""
+    return partial(_by, fact, way)
 
 
-def lanes(fact: Fact) -> dict[str, Part]:
-    """Return the parts "sync" and "async" of a fact about streams."""
-    return {"sync": partial(_by, fact, STREAM), "async": partial(_by, fact, ASYNC_STREAM)}
+def by_way(fact: Fact, *ways: Way) -> dict[str, Part]:
+    """Return a part for each way, under its name."""
+    return {way.name: alone(fact, way) for way in ways}
 
 
 def _by(fact: Fact, way: Way, subject: Subject, server: FaultServer) -> None:
     fact(subject, server, way)
 
 
-def said(
-    subject: Subject, server: FaultServer, way: Way, answer: Answer | None = None, **given: Any
-) -> Any:
-    """Return a chat model's message for an answer of the service."""
-    server.replies(way.reply(subject.wire, answer))
-    return way.ask(subject.chat_model(server, **given))
-
-
 def answered(
-    model: Any, reply: Reply, server: FaultServer, way: Way = WHOLE, prompt: Any = QUESTION
+    model: Any, reply: Reply, server: FaultServer, way: Way, prompt: Any = QUESTION
 ) -> Any:
     """Return the body that a call sent, as JSON."""
     server.replies(reply)
     way.ask(model, prompt)
     return server.requests[0].json()
+
+
+def paced(reply: Reply) -> Reply:
+    """Return a stream that begins a moment after its headers, as those of services do."""
+    body = [reply.body] if isinstance(reply.body, bytes) else reply.body
+    return replace(reply, body=[0.02, *body])
+
+
+def limited(subject: Subject, server: FaultServer, seconds: float) -> Any:
+    """Return a model whose time limits are short, by its attribute if there is no parameter."""
+    limits = {"timeout": seconds} if subject.takes("timeout") else {}
+    model = subject.chat_model(server, **limits, **subject.by("idle", seconds))
+    if not limits:
+        model.timeout = seconds
+    return model
 
 
 def error_of(do: Callable[[], Any]) -> Exception:

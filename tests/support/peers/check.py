@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from support.fault_server import FaultServer
-from support.peers.subjects import Subject
+from support.peers.subject import Subject
 
 __all__ = ["Cell", "Check", "Group", "HangsError", "NotMeasuredError", "Part", "measure", "run"]
 

@@ -45,11 +45,17 @@ SOURCES: Sequence[Mapping[str, str]] = (
 
 @dataclass(frozen=True)
 class Call:
-    """A tool call of the model."""
+    """A tool call of the model; ``cut`` is the number of letters that its arguments lack."""
 
     name: str
     args: Mapping[str, Any]
     id: str = "call_a1"
+    cut: int = 0
+
+    @property
+    def arguments(self) -> str:
+        whole = json.dumps(self.args)
+        return whole[: len(whole) - self.cut]
 
 
 @dataclass(frozen=True)
@@ -118,12 +124,14 @@ class ChatCompletions(_Written):
     """Chat completions as OpenAI and Fireworks write them.
 
     usage: where a stream reports it: on the finish chunk, on a trailing chunk without choices,
-        or on both.
+        on both, or nowhere, as OpenAI does it if nobody asked.
     role: whether the role has a chunk of its own.
+    logprobs: those of each choice.
     """
 
-    usage: Literal["finish", "trailing", "both"] = "trailing"
+    usage: Literal["finish", "trailing", "both", "nowhere"] = "trailing"
     role: bool = True
+    logprobs: Mapping[str, Any] | None = None
 
     def body(self, answer: Answer) -> Json:
         message: Json = {"role": "assistant", "content": answer.text}
@@ -132,13 +140,14 @@ class ChatCompletions(_Written):
         if answer.calls:
             message |= {"content": None, "tool_calls": [_named(c) for c in answer.calls]}
         choice = {"index": 0, "message": message, "finish_reason": answer.finish}
+        choice |= self._probable()
         head = self._head(answer, "chat.completion")
         return {**head, "choices": [choice], "usage": answer.counts, **answer.more}
 
     def events(self, answer: Answer) -> list[str]:
         deltas = [{"content": piece} for piece in answer.pieces]
         if answer.calls:
-            deltas = [fragment for call in answer.calls for fragment in _fragments(call)]
+            deltas = [f for i, call in enumerate(answer.calls) for f in _fragments(call, i)]
         if answer.reasoning:
             half = len(answer.reasoning) // 2
             parts = (answer.reasoning[:half], answer.reasoning[half:])
@@ -152,7 +161,11 @@ class ChatCompletions(_Written):
 
     def chunk(self, answer: Answer, delta: Json, index: int = 0, finish: Any = None) -> Json:
         choice = {"index": index, "delta": delta, "finish_reason": finish}
+        choice |= self._probable() if delta.get("content") else {}
         return {**self._head(answer, "chat.completion.chunk"), "choices": [choice], "usage": None}
+
+    def _probable(self) -> Json:
+        return {"logprobs": dict(self.logprobs)} if self.logprobs else {}
 
     def _ending(self, answer: Answer) -> list[Json]:
         last = {**self.chunk(answer, {}, finish=answer.finish), **answer.more}
@@ -166,17 +179,17 @@ class ChatCompletions(_Written):
 
 
 def _named(call: Call, **more: Any) -> Json:
-    function = {"name": call.name, "arguments": json.dumps(call.args)}
+    function = {"name": call.name, "arguments": call.arguments}
     return {**more, "id": call.id, "type": "function", "function": function}
 
 
-def _fragments(call: Call) -> list[Json]:
+def _fragments(call: Call, index: int) -> list[Json]:
     """A tool call as a stream brings it: its name, then its arguments in two pieces."""
-    args = json.dumps(call.args)
+    args = call.arguments
     pieces = (args[:3], args[3:])
-    named = {"index": 0, "id": call.id, "type": "function", "function": {"name": call.name}}
+    named = {"index": index, "id": call.id, "type": "function", "function": {"name": call.name}}
     named["function"]["arguments"] = ""
-    rest = [{"index": 0, "id": None, "function": {"arguments": piece}} for piece in pieces]
+    rest = [{"index": index, "id": None, "function": {"arguments": piece}} for piece in pieces]
     return [{"tool_calls": [fragment]} for fragment in (named, *rest)]
 
 
@@ -322,7 +335,7 @@ class Agent(_Written):
                 "id": f"fc_{call.id}",
                 "call_id": call.id,
                 "name": call.name,
-                "arguments": json.dumps(call.args),
+                "arguments": call.arguments,
                 "status": "completed",
             }
             for call in answer.calls

@@ -16,9 +16,9 @@ from langchain_core.messages import HumanMessage
 
 from support.fault_server import FaultServer
 from support.peers.check import Check, Group, NotMeasuredError, Part
+from support.peers.langchain.tools import tide
 from support.peers.replies import saying
-from support.peers.subjects import KEY, Subject
-from support.peers.tools import tide
+from support.peers.subject import KEY, Subject
 
 __all__ = ["GROUP"]
 
@@ -190,7 +190,6 @@ GROUP = Group(
                 "abilities": _profiled("tool_calling"),
                 "context size": _profiled("max_input_tokens"),
             },
-            lacking=frozenset({"ours-fireworks/context size", "ours-perplexity/context size"}),
         ),
         Check(
             "tokens",

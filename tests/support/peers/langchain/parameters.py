@@ -8,10 +8,11 @@ from typing import Any
 from langchain_core.messages import AIMessage, HumanMessage, SystemMessage
 
 from support.fault_server import FaultServer
-from support.peers.asking import WAYS, Way, answered, error_of, over
+from support.peers.asking import error_of
 from support.peers.check import Check, Group, Part
+from support.peers.langchain.asking import WAYS, Way, answered, over
 from support.peers.replies import Answer
-from support.peers.subjects import UNSET, Subject
+from support.peers.subject import UNSET, Subject
 
 __all__ = ["GROUP"]
 

@@ -9,10 +9,10 @@ from langchain_core.tools import tool
 from pydantic import BaseModel
 
 from support.fault_server import FaultServer
-from support.peers.asking import STREAM, WAYS, WHOLE, Way, over
 from support.peers.check import Check, Group, Part
+from support.peers.langchain.asking import STREAM, WAYS, WHOLE, Way, over
 from support.peers.replies import Agent, Answer, Call, refusal, saying
-from support.peers.subjects import Subject
+from support.peers.subject import Subject
 
 __all__ = ["GROUP"]
 

@@ -9,10 +9,11 @@ from typing import Any
 from langchain_core import exceptions as theirs
 
 from support.fault_server import FaultServer, sse_reply
-from support.peers.asking import WAYS, Way, error_of, holds, over
+from support.peers.asking import error_of, holds
 from support.peers.check import Check, Group
+from support.peers.langchain.asking import WAYS, Way, over
 from support.peers.replies import Answer, Completions, refusal
-from support.peers.subjects import Subject
+from support.peers.subject import Subject
 
 __all__ = ["GROUP"]
 

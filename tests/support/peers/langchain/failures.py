@@ -9,10 +9,11 @@ from typing import Any
 from langchain_core import exceptions as theirs
 
 from support.fault_server import FaultServer, Reply, html_reply
-from support.peers.asking import ASYNC_STREAM, STREAM, WHOLE, Way, error_of, over
+from support.peers.asking import error_of
 from support.peers.check import Check, Group, Part
+from support.peers.langchain.asking import ASYNC_STREAM, STREAM, WHOLE, Way, over
 from support.peers.replies import refusal
-from support.peers.subjects import Subject
+from support.peers.subject import Subject
 
 __all__ = ["GROUP"]
 

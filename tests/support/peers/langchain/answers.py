@@ -12,10 +12,11 @@ from langchain_core.messages import AIMessage, HumanMessage
 from langchain_core.messages.block_translators import get_translator
 
 from support.fault_server import FaultServer, json_reply
-from support.peers.asking import STREAM, WHOLE, Way, answered, holds, over, said
+from support.peers.asking import holds
 from support.peers.check import Check, Group, Part
+from support.peers.langchain.asking import STREAM, WHOLE, Way, answered, over, said
 from support.peers.replies import Answer, Responses, saying
-from support.peers.subjects import Subject
+from support.peers.subject import Subject
 
 __all__ = ["GROUP"]
 

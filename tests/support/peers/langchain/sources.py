@@ -13,10 +13,11 @@ from langchain_core.messages import ToolCall
 from langchain_core.tools import create_retriever_tool
 
 from support.fault_server import FaultServer, Reply
-from support.peers.asking import LANES, STREAM, WHOLE, Way, error_of, holds, over, said
+from support.peers.asking import error_of, holds
 from support.peers.check import Check, Group
+from support.peers.langchain.asking import LANES, STREAM, WHOLE, Way, over, said
 from support.peers.replies import SOURCES, Agent, Answer, Responses, Sonar, refusal
-from support.peers.subjects import Subject
+from support.peers.subject import Subject
 
 __all__ = ["GROUP"]
 

@@ -1,0 +1,1 @@
+"""The comparison for LangChain: its subjects and its rows."""

@@ -1,0 +1,1 @@
+"""The comparison for LlamaIndex: its subjects and its rows."""
