@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any, Literal, TypeAlias
 
 from langchain_core.utils.function_calling import convert_to_json_schema
 
 from qaip_core import Message
 from qaip_core.errors import InvalidParameterError
-from qaip_core.structured import json_schema_format
+from qaip_core.structured import json_schema_format, schema_in_words
 
 __all__ = ["Method", "instructions", "to_json_schema", "to_response_format"]
 
@@ -60,10 +59,8 @@ def instructions(response_format: dict[str, Any], service: str) -> list[Message]
     kind = response_format.get("type")
     if kind == "text":
         return []
-    text = "Answer with one JSON object and nothing else."
     if kind == "json_schema":
-        schema = json.dumps(to_json_schema(response_format), ensure_ascii=False)
-        text += f" It must conform to this JSON Schema:\n```json\n{schema}\n```"
-    elif kind != "json_object":
+        return [Message("system", schema_in_words(to_json_schema(response_format)))]
+    if kind != "json_object":
         raise InvalidParameterError(f"{service} takes no response_format of type {kind!r}")
-    return [Message("system", text)]
+    return [Message("system", schema_in_words())]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Generator, Mapping, Sequence
-from contextlib import aclosing, closing
+from contextlib import closing
 from typing import Any, ClassVar, TypeVar
 
 from llama_index.core.base.llms.generic_utils import messages_to_prompt
@@ -18,13 +18,13 @@ from llama_index.core.llms import (
     CompletionResponseGen,
     LLMMetadata,
 )
-from llama_index.core.llms.callbacks import llm_chat_callback, llm_completion_callback
 from llama_index.core.prompts import BasePromptTemplate
 from pydantic import ConfigDict, Field
 
 from llama_index_qaip._answers import ChatShape, Growth, Shape, TextShape
 from llama_index_qaip._messages import to_turns
 from llama_index_qaip._streams import freed, freed_async
+from llama_index_qaip._typed import chat_call, completion_call
 from qaip_core import Completion, Prompt
 from qaip_core.backend import Endpoint
 from qaip_core.errors import InvalidParameterError
@@ -111,7 +111,7 @@ class ServiceLLM(Service, LLM):
         """
         return self._extend_messages(prompt.format_messages(llm=self, **prompt_args))
 
-    @llm_chat_callback()
+    @chat_call
     def chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponse:
         """Return the answer to a conversation.
 
@@ -124,14 +124,14 @@ class ServiceLLM(Service, LLM):
         """
         return self._chat.whole(self.client.complete(*self._chat_call(messages, kwargs)))
 
-    @llm_chat_callback()
+    @chat_call
     async def achat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponse:
         """Return the answer to a conversation; see `chat`."""
         call = self._chat_call(messages, kwargs)
         return self._chat.whole(await self.async_client.complete(*call))
 
     @freed
-    @llm_chat_callback()
+    @chat_call
     def stream_chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponseGen:
         """Return the answer to a conversation as it grows; see `chat`.
 
@@ -140,14 +140,14 @@ class ServiceLLM(Service, LLM):
         return _grow(self.client.stream(*self._chat_call(messages, kwargs)), self._chat)
 
     @freed_async
-    @llm_chat_callback()
+    @chat_call
     async def astream_chat(
         self, messages: Sequence[ChatMessage], **kwargs: Any
     ) -> ChatResponseAsyncGen:
         """Return the answer to a conversation as it grows; see `stream_chat`."""
-        return _agrow(self.async_client.stream(*self._chat_call(messages, kwargs)), self._chat)
+        return _AGrown(self.async_client.stream(*self._chat_call(messages, kwargs)), self._chat)
 
-    @llm_completion_callback()
+    @completion_call
     def complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponse:
         """Return the answer to a text.
 
@@ -162,7 +162,7 @@ class ServiceLLM(Service, LLM):
         call = self._text_call(prompt, kwargs, formatted=formatted)
         return self._text.whole(self.client.complete(*call))
 
-    @llm_completion_callback()
+    @completion_call
     async def acomplete(
         self,
         prompt: str,
@@ -174,7 +174,7 @@ class ServiceLLM(Service, LLM):
         return self._text.whole(await self.async_client.complete(*call))
 
     @freed
-    @llm_completion_callback()
+    @completion_call
     def stream_complete(
         self,
         prompt: str,
@@ -189,7 +189,7 @@ class ServiceLLM(Service, LLM):
         return _grow(self.client.stream(*call), self._text)
 
     @freed_async
-    @llm_completion_callback()
+    @completion_call
     async def astream_complete(
         self,
         prompt: str,
@@ -198,7 +198,7 @@ class ServiceLLM(Service, LLM):
     ) -> CompletionResponseAsyncGen:
         """Return the answer to a text as it grows; see `stream_complete`."""
         call = self._text_call(prompt, kwargs, formatted=formatted)
-        return _agrow(self.async_client.stream(*call), self._text)
+        return _AGrown(self.async_client.stream(*call), self._text)
 
     @property
     def _chat(self) -> ChatShape:
@@ -236,10 +236,26 @@ def _grow(
             yield growth.add(increment)
 
 
-async def _agrow(
-    increments: AsyncGenerator[Completion, None], shape: Shape[R]
-) -> AsyncGenerator[R, None]:
-    growth = Growth(shape)
-    async with aclosing(increments):
-        async for increment in increments:
-            yield growth.add(increment)
+class _AGrown(AsyncGenerator[R, None]):
+    """What `_grow` is for sync streams.
+
+    No generator function: an event loop that ends closes all async generators at once, so that
+    one which awaits the end of another would find it running.
+    """
+
+    def __init__(self, increments: AsyncGenerator[Completion, None], shape: Shape[R]) -> None:
+        self._increments = increments
+        self._growth = Growth(shape)
+
+    async def __anext__(self) -> R:
+        return self._growth.add(await anext(self._increments))
+
+    async def asend(self, value: None) -> R:  # noqa: ARG002 -- nothing can be told to a stream
+        return await anext(self)
+
+    async def athrow(self, *error: Any) -> R:
+        await self.aclose()
+        raise error[0]
+
+    async def aclose(self) -> None:
+        await self._increments.aclose()

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from llama_index.core.prompts import BasePromptTemplate
 
-from llama_index_qaip._base import ServiceLLM
+from llama_index_qaip._structured import ObjectLLM
 from llama_index_qaip.query_engines import CitedQueryEngine
 from llama_index_qaip.retrievers import CitationRetriever
 
 __all__ = ["CitingLLM"]
 
 
-class CitingLLM(ServiceLLM):
+class CitingLLM(ObjectLLM):
     """An LLM whose answers come with sources."""
 
     def as_retriever(self, *, similarity_top_k: int | None = None) -> CitationRetriever:

@@ -7,39 +7,35 @@ inside the decorator's: which then stays open. Here the reader's exception loses
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
+from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import suppress
 from functools import wraps
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, TypeVar, cast
 
 __all__ = ["freed", "freed_async"]
 
-P = ParamSpec("P")
+F = TypeVar("F", bound=Callable[..., Any])
 T = TypeVar("T")
 
 
-def freed(
-    method: Callable[P, Generator[T, None, None]],
-) -> Callable[P, Generator[T, None, None]]:
+def freed(method: F) -> F:
     """Decorate a method that returns a decorated generator."""
 
     @wraps(method)
-    def stream(*args: P.args, **kwargs: P.kwargs) -> Generator[T, None, None]:
+    def stream(*args: Any, **kwargs: Any) -> Generator[Any, None, None]:
         return _read(method(*args, **kwargs))
 
-    return stream
+    return cast("F", stream)
 
 
-def freed_async(
-    method: Callable[P, Coroutine[Any, Any, AsyncGenerator[T, None]]],
-) -> Callable[P, Any]:  # mypy and pyright disagree on what an async method returns
+def freed_async(method: F) -> F:
     """Decorate a coroutine method that returns a decorated async generator."""
 
     @wraps(method)
-    async def stream(*args: P.args, **kwargs: P.kwargs) -> AsyncGenerator[T, None]:
+    async def stream(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, None]:
         return _aread(await method(*args, **kwargs))
 
-    return stream
+    return cast("F", stream)
 
 
 def _read(traced: Generator[T, None, None]) -> Generator[T, None, None]:
@@ -57,6 +53,6 @@ async def _aread(traced: AsyncGenerator[T, None]) -> AsyncGenerator[T, None]:
         async for response in traced:
             yield response
     except GeneratorExit as leaving:
-        with suppress(GeneratorExit):
+        with suppress(GeneratorExit, StopAsyncIteration):  # the latter: it was closed already
             await traced.athrow(leaving)
         leaving.__traceback__ = None

@@ -1,4 +1,4 @@
-"""`SchemaLLM`: structured prediction by the service's own means."""
+"""`ObjectLLM`: structured prediction, by the service's own means where it has any."""
 
 from __future__ import annotations
 
@@ -13,35 +13,39 @@ from llama_index.core.instrumentation.events.llm import (
     LLMStructuredPredictEndEvent,
     LLMStructuredPredictStartEvent,
 )
-from llama_index.core.llms import ChatMessage, ChatResponse
+from llama_index.core.llms import ChatMessage, ChatResponse, MessageRole
 from llama_index.core.program.function_program import get_function_tool
 from llama_index.core.program.utils import FlexibleModel, create_flexible_model
 from llama_index.core.prompts import BasePromptTemplate
 from llama_index.core.types import PydanticProgramMode
-from llama_index_instrumentation import get_dispatcher
 from pydantic import BaseModel, ValidationError
 
 from llama_index_qaip._answers import is_whole
 from llama_index_qaip._base import ServiceLLM
+from llama_index_qaip._typed import dispatcher, span
 from llama_index_qaip.errors import InvalidOutputError, InvalidParameterError
-from qaip_core.structured import json_schema_format, objects_in, partial_object
+from qaip_core.structured import (
+    json_schema_format,
+    objects_in,
+    partial_object,
+    schema_in_words,
+)
 
-__all__ = ["SchemaLLM"]
+__all__ = ["ObjectLLM"]
 
 M = TypeVar("M", bound=BaseModel)
 _OBJECTS = frozenset({"properties", "additionalProperties", "anyOf", "oneOf", "allOf", "$ref"})
-dispatcher = get_dispatcher(__name__)
 
 
-class SchemaLLM(ServiceLLM):
-    """An LLM whose service writes objects of a schema.
+class ObjectLLM(ServiceLLM):
+    """An LLM whose answers can be objects of a class.
 
-    `structured_predict` and its kin ask for the schema with ``response_format``; where
-    ``pydantic_program_mode`` is FUNCTION, as the arguments of a function. The other modes are
-    LlamaIndex's own.
+    `structured_predict` and its kin ask for the class's schema with ``response_format``, where the
+    service enforces one, else in words. With ``pydantic_program_mode`` LLM they ask in words, with
+    FUNCTION for the arguments of a function. The other modes are LlamaIndex's own.
     """
 
-    @dispatcher.span
+    @span
     def structured_predict(
         self,
         output_cls: type[M],
@@ -67,7 +71,7 @@ class SchemaLLM(ServiceLLM):
         answer = self.chat(**way.call(self, output_cls, prompt, prompt_args, llm_kwargs))
         return _ended(_Sought(way, output_cls).whole(answer))
 
-    @dispatcher.span
+    @span
     async def astructured_predict(
         self,
         output_cls: type[M],
@@ -110,11 +114,15 @@ class SchemaLLM(ServiceLLM):
         return _agrow(await self.astream_chat(**call), _Sought(way, output_cls))
 
     def _way(self) -> _Way | None:
-        """Return how objects are asked for; None for LlamaIndex's own way."""
-        by_function = self.pydantic_program_mode is PydanticProgramMode.FUNCTION
-        if by_function and not self.metadata.is_function_calling_model:
-            return None
-        return _WAYS.get(self.pydantic_program_mode)
+        """Return how objects are asked for; None for LlamaIndex's own ways."""
+        match self.pydantic_program_mode:
+            case PydanticProgramMode.DEFAULT:
+                return _FORMAT if "json_schema" in self.endpoint.formats else _WORDS
+            case PydanticProgramMode.LLM:
+                return _WORDS
+            case PydanticProgramMode.FUNCTION if self.metadata.is_function_calling_model:
+                return _FUNCTION
+        return None
 
     def _begin(
         self, output_cls: type[BaseModel], prompt: BasePromptTemplate, args: dict[str, Any]
@@ -145,7 +153,7 @@ class _Way:
 
     def call(
         self,
-        llm: SchemaLLM,
+        llm: ObjectLLM,
         output_cls: type[BaseModel],
         prompt: BasePromptTemplate,
         prompt_args: Mapping[str, Any],
@@ -156,17 +164,33 @@ class _Way:
         return {**(llm_kwargs or {}), **self.offer(llm, output_cls, messages)}
 
 
-def _as_format(
-    _llm: Any, output_cls: type[BaseModel], messages: list[ChatMessage]
-) -> dict[str, Any]:
+def _schema(output_cls: type[BaseModel]) -> dict[str, Any]:
+    """Return the class's JSON schema.
+
+    Raises:
+        InvalidParameterError: it is not that of an object.
+    """
     schema = output_cls.model_json_schema()
     if schema.get("type") != "object" and not schema.keys() & _OBJECTS:
         raise InvalidParameterError(
             f"{output_cls.__name__} is no object but {schema.get('type')}: make it the field of a "
             "class"
         )
-    wanted = json_schema_format(output_cls.__name__, schema)
+    return schema
+
+
+def _as_format(
+    _llm: Any, output_cls: type[BaseModel], messages: list[ChatMessage]
+) -> dict[str, Any]:
+    wanted = json_schema_format(output_cls.__name__, _schema(output_cls))
     return {"messages": messages, "response_format": wanted}
+
+
+def _as_words(
+    _llm: Any, output_cls: type[BaseModel], messages: list[ChatMessage]
+) -> dict[str, Any]:
+    order = ChatMessage(role=MessageRole.SYSTEM, content=schema_in_words(_schema(output_cls)))
+    return {"messages": [order, *messages]}
 
 
 def _as_function(
@@ -179,6 +203,10 @@ def _as_function(
     return offered
 
 
+def _content(answer: ChatResponse) -> str:
+    return answer.message.content or ""
+
+
 def _arguments(answer: ChatResponse) -> str:
     for block in answer.message.blocks:
         if isinstance(block, ToolCallBlock):
@@ -187,10 +215,9 @@ def _arguments(answer: ChatResponse) -> str:
     return ""
 
 
-_WAYS: Mapping[PydanticProgramMode, _Way] = {
-    PydanticProgramMode.DEFAULT: _Way(_as_format, lambda answer: answer.message.content or ""),
-    PydanticProgramMode.FUNCTION: _Way(_as_function, _arguments),
-}
+_FORMAT = _Way(_as_format, _content)
+_WORDS = _Way(_as_words, _content)
+_FUNCTION = _Way(_as_function, _arguments)
 
 
 class _Sought(Generic[M]):

@@ -12,14 +12,14 @@ from llama_index.core.llms.llm import ToolSelection
 from llama_index.core.tools import BaseTool
 
 from llama_index_qaip._answers import is_whole
-from llama_index_qaip._base import ServiceLLM
+from llama_index_qaip._structured import ObjectLLM
 from llama_index_qaip.errors import InvalidOutputError
 from qaip_core.structured import ToolChoice, partial_object, to_tool_choice
 
 __all__ = ["ToolCallingLLM"]
 
 
-class ToolCallingLLM(ServiceLLM, FunctionCallingLLM):
+class ToolCallingLLM(ObjectLLM, FunctionCallingLLM):
     """An LLM that asks for functions to be called.
 
     Parameters:

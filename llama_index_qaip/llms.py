@@ -11,9 +11,8 @@ from typing import ClassVar
 
 from llama_index.core.llms import LLMMetadata
 
-from llama_index_qaip._base import ServiceLLM
 from llama_index_qaip._citing import CitingLLM
-from llama_index_qaip._structured import SchemaLLM
+from llama_index_qaip._structured import ObjectLLM
 from llama_index_qaip._tools import ToolCallingLLM
 from qaip_core import ModelInfo
 from qaip_core.backend import Endpoint
@@ -44,7 +43,7 @@ class Qaip(qaip.QaipParams, CitingLLM):
     endpoint: ClassVar[Endpoint] = qaip.COMPLETIONS
 
 
-class Fireworks(fireworks.FireworksChatParams, ToolCallingLLM, SchemaLLM):
+class Fireworks(fireworks.FireworksChatParams, ToolCallingLLM):
     """Fireworks AI serves open models, by chat and by text completion.
 
     `chat` goes to ``/chat/completions``, `complete` to ``/completions``; parameters that only
@@ -95,7 +94,7 @@ class Fireworks(fireworks.FireworksChatParams, ToolCallingLLM, SchemaLLM):
         return self.metadata
 
 
-class PAIS(pais.PaisParams, ServiceLLM):
+class PAIS(pais.PaisParams, ObjectLLM):
     """VMware Private AI Services serves models on a site's own gateway.
 
     `chat` goes to ``/chat/completions``, `complete` to ``/completions``. The latter's engines
@@ -125,7 +124,7 @@ class PAIS(pais.PaisParams, ServiceLLM):
     unknown_context: ClassVar[int] = 8_192
 
 
-class Perplexity(perplexity.PerplexityParams, CitingLLM, SchemaLLM):
+class Perplexity(perplexity.PerplexityParams, CitingLLM):
     """Perplexity answers from the web, with its sources.
 
     Service page: https://docs.perplexity.ai/api-reference/chat-completions-post

@@ -16,6 +16,7 @@ __all__ = [
     "json_schema_format",
     "objects_in",
     "partial_object",
+    "schema_in_words",
     "to_tool_choice",
 ]
 
@@ -42,6 +43,19 @@ def json_schema_format(
         "type": "json_schema",
         "json_schema": wanted if strict is None else {**wanted, "strict": strict},
     }
+
+
+def schema_in_words(schema: Mapping[str, Any] | None = None) -> str:
+    """Return the order that asks for an object, where a service itself enforces none.
+
+    Parameters:
+        schema: what it must conform to; None for any object.
+    """
+    order = "Answer with one JSON object and nothing else."
+    if schema is None:
+        return order
+    written = json.dumps(schema, ensure_ascii=False)
+    return f"{order} It must conform to this JSON Schema:\n```json\n{written}\n```"
 
 
 def to_tool_choice(choice: ToolChoice, tools: Sequence[Mapping[str, Any]]) -> Any:

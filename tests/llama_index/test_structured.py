@@ -135,16 +135,37 @@ async def test_a_list_has_to_be_the_field_of_a_class(make: Make, server: FaultSe
     assert server.requests == []
 
 
-async def test_the_other_program_modes_are_llama_index_s_own(
-    make: Make, server: FaultServer
+@every_form
+@pytest.mark.parametrize(
+    ("service", "fields"),
+    [
+        ("pais", {}),
+        ("perplexity", {"pydantic_program_mode": PydanticProgramMode.LLM}),
+    ],
+)
+async def test_the_schema_can_be_asked_for_in_words(
+    service: str, fields: dict[str, Any], form: str, make: Make, server: FaultServer
 ) -> None:
-    server.replies(said("whole", '{"name": "Bergen"}'))
-    llm = make("perplexity", pydantic_program_mode=PydanticProgramMode.LLM)
-    assert await predicted(llm, "whole", "async") == [Town(name="Bergen")]
-    server.replies(said("streamed", '{"name": "Bergen"}'))
-    assert (await predicted(llm, "streamed", "async"))[-1] == Town(name="Bergen")
-    assert (await predicted(llm, "streamed", "sync"))[-1] == Town(name="Bergen")
-    assert all("response_format" not in request.json() for request in server.requests)
+    server.replies(said(form, TEXT), said(form, '{"name": "Ber', "length"))
+    llm = make(service, system_prompt="Be brief.", **fields)
+    *_, last = await predicted(llm, form, "async")
+    assert last == BERGEN
+    body = server.requests[0].json()
+    assert "response_format" not in body
+    sent = "\n".join(turn["content"] for turn in body["messages"])
+    assert json.dumps(Town.model_json_schema()) in sent
+    assert sent.index("JSON Schema") < sent.index("Be brief.") < sent.index("Which town is 1?")
+    with pytest.raises(InvalidOutputError, match="cut at max_tokens"):
+        await predicted(llm, form, "sync")
+
+
+def test_a_prompt_is_left_as_it_was(make: Make, server: FaultServer) -> None:
+    server.replies(said("whole", TEXT))
+    make("pais").structured_predict(Town, PROMPT, x=1)
+    assert PROMPT.format(x=1) == "Which town is 1?"
+
+
+async def test_functions_need_a_model_that_calls_them(make: Make) -> None:
     with pytest.raises(ValueError, match="does not support function calling"):
         await predicted(make("perplexity", **by_function), "whole", "sync")
 
