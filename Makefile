@@ -18,15 +18,15 @@ demo: $(VENV)/.demo
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest --numprocesses auto
 
-# The LangChain tests on the newest langchain-core. It may want a newer certifi than the package
-# index has: the override lifts that demand, which only uv can do.
+# The frameworks' tests on the newest of both. langchain-core may want a newer certifi than the
+# package index has: the override lifts that demand, which only uv can do.
 test-latest: $(LATEST)/bin/uv
 	@echo "Installing the newest versions in $(LATEST) ..."
 	@echo 'certifi>=2024' > $(LATEST)/overrides.txt
 	@$(LATEST)/bin/uv pip install --quiet --python $(LATEST)/bin/python --upgrade \
 		--override $(LATEST)/overrides.txt -e '.[all,dev]'
-	@$(LATEST)/bin/uv pip list --quiet --python $(LATEST)/bin/python | grep -E '^(langchain|certifi)'
-	$(LATEST)/bin/python -m pytest --numprocesses auto tests/langchain tests/test_house.py
+	@$(LATEST)/bin/uv pip list --quiet --python $(LATEST)/bin/python | grep -E '^(langchain|llama-index|certifi)'
+	$(LATEST)/bin/python -m pytest --numprocesses auto tests/langchain tests/llama_index tests/test_house.py
 
 # Measures other packages beside this one, writes what it finds into the comparisons (each cell
 # is measured three times and must not change), and tests that the pages say what is so.

@@ -28,7 +28,7 @@ _EMPTY = Choice()
 
 def is_whole(response: ChatResponse) -> bool:
     """Tell a whole answer, or the last response of a stream, from one that is still growing."""
-    return "citations" in response.additional_kwargs
+    return response.delta is None or "citations" in response.additional_kwargs
 
 
 class Shape(Protocol[R_co]):

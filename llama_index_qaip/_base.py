@@ -79,10 +79,12 @@ class ServiceLLM(Service, LLM):
 
     def __init__(self, **data: Any) -> None:
         for name, own in _SYNONYMS.items():
-            if name in data:
-                if data.get(own) is not None:
-                    raise InvalidParameterError(f"{name} is a synonym of {own}: pass one of them")
-                data[own] = data.pop(name)
+            given = data.pop(name, None)
+            if given is None:
+                continue
+            if data.get(own) is not None:
+                raise InvalidParameterError(f"{name} is a synonym of {own}: pass one of them")
+            data[own] = given
         super().__init__(**data)
 
     @classmethod
@@ -108,6 +110,9 @@ class ServiceLLM(Service, LLM):
         Parameters:
             prompt: the template.
             prompt_args: its variables.
+
+        Returns:
+            The messages; a variable that is not given stays as it stands in the template.
         """
         return self._extend_messages(prompt.format_messages(llm=self, **prompt_args))
 
@@ -213,7 +218,8 @@ class ServiceLLM(Service, LLM):
         custom = self.messages_to_prompt
         if not endpoint.chat and custom is not None and custom is not messages_to_prompt:
             return endpoint, custom(messages), self._values(endpoint, call)
-        return endpoint, to_turns(messages), self._values(endpoint, call)
+        turns = to_turns(messages, tools=endpoint.takes("tools"))
+        return endpoint, turns, self._values(endpoint, call)
 
     def _text_call(self, prompt: str, call: Mapping[str, Any], *, formatted: bool) -> _Call:
         endpoint = self.text_endpoint or self.endpoint

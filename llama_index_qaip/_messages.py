@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from io import IOBase
@@ -41,15 +42,39 @@ _ROLES: Mapping[MessageRole, Role] = {
 }
 
 
-def to_turns(messages: Sequence[ChatMessage]) -> list[Message]:
+def to_turns(messages: Sequence[ChatMessage], *, tools: bool) -> list[Message]:
     """Return messages as turns.
 
     What an earlier answer holds besides its text (citations, cache marks) is left out.
 
+    Parameters:
+        messages: the conversation.
+        tools: whether the service takes tool calls and their results. Where it does not, they
+            are written as text, in the words of LlamaIndex's ReAct agents: a memory may be
+            shared with an agent that calls tools.
+
     Raises:
         InvalidParameterError: a message holds what cannot be sent.
     """
-    return [_turn(message) for message in messages]
+    turns = [_turn(message) for message in messages]
+    return turns if tools else [_told(turn) for turn in turns]
+
+
+def _told(turn: Message) -> Message:
+    """Return a turn whose tool calls, or whose result of one, are text."""
+    if turn.role == "tool":
+        return Message("user", _behind("Observation: ", turn.content))
+    if not turn.tool_calls:
+        return turn
+    calls = [f"Action: {call.name}\nAction Input: {call.arguments}" for call in turn.tool_calls]
+    said = [turn.content] if turn.content and isinstance(turn.content, str) else []
+    return Message(turn.role, "\n".join([*said, *calls]), reasoning=turn.reasoning)
+
+
+def _behind(label: str, content: str | Sequence[Part]) -> str | Sequence[Part]:
+    if isinstance(content, str):
+        return label + content
+    return [{"type": "text", "text": label}, *content]
 
 
 def _turn(message: ChatMessage) -> Message:
@@ -57,7 +82,7 @@ def _turn(message: ChatMessage) -> Message:
     return Message(
         _ROLES[message.role],
         _content(list(_parts(message.blocks))),
-        tool_calls=tuple(_tool_calls(message.blocks)),
+        tool_calls=tuple(_tool_calls(message)),
         tool_call_id=message.additional_kwargs.get("tool_call_id"),
         reasoning="\n".join(thoughts) or None,
     )
@@ -106,11 +131,14 @@ def _document(block: DocumentBlock) -> Part:
     if block.url and not block.data:
         return {"type": "file_url", "file_url": {"url": block.url}}
     held = _bytes(block.resolve_document)
-    if (block.document_mimetype or "text/").startswith("text/"):
+    if _TEXTUAL.search(block.document_mimetype or "text/"):
         with suppress(UnicodeDecodeError):
             return {"type": "text", "text": held.decode()}
     part: dict[str, Any] = {"file_url": {"url": base64.b64encode(held).decode()}}
     return {"type": "file_url", **part, "file_name": block.title}
+
+
+_TEXTUAL = re.compile(r"^text/|[/+](?:json|xml|x-yaml|yaml|x-ndjson)\b")
 
 
 _WRITERS: Mapping[type, Callable[[Any], Part]] = {
@@ -133,8 +161,14 @@ def _bytes(resolve: Callable[[], IOBase]) -> bytes:
     return held
 
 
-def _tool_calls(blocks: Iterable[Any]) -> Iterator[ToolCall]:
-    for index, block in enumerate(b for b in blocks if isinstance(b, ToolCallBlock)):
+def _tool_calls(message: ChatMessage) -> Iterator[ToolCall]:
+    """Yield the calls of a message; of one without blocks for them, those of older integrations."""
+    blocks = [b for b in message.blocks if isinstance(b, ToolCallBlock)]
+    for index, block in enumerate(blocks):
         given = block.tool_kwargs
         arguments = given if isinstance(given, str) else json.dumps(given)
         yield ToolCall(block.tool_name, arguments, block.tool_call_id, index)
+    for index, kept in enumerate([] if blocks else message.additional_kwargs.get("tool_calls", ())):
+        call = kept if isinstance(kept, Mapping) else kept.model_dump()
+        function = call["function"]
+        yield ToolCall(function["name"], function["arguments"], call.get("id"), index)

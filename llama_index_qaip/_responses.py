@@ -1,14 +1,23 @@
-"""LlamaIndex's responses, whose sources are listed as the answer counts them."""
+"""LlamaIndex's responses: sources as the answer counts them, and reading that ends well."""
 
 from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Generator
+from contextlib import aclosing, closing
+from typing import Any
 
 from llama_index.core.base.response.schema import (
     AsyncStreamingResponse,
     Response,
     StreamingResponse,
 )
+from llama_index.core.llms import ChatResponse
 from llama_index.core.schema import MetadataMode, NodeWithScore
 from llama_index.core.utils import truncate_text
+
+from llama_index_qaip._answers import is_whole
+from llama_index_qaip._sources import as_nodes
+from llama_index_qaip.errors import IncompleteStreamError
 
 __all__ = ["CitedAsyncStreamingResponse", "CitedResponse", "CitedStreamingResponse"]
 
@@ -22,8 +31,11 @@ class _Listed:
         """Return the sources as text, one below the other; ``[n]`` is that of the answer.
 
         Parameters:
-            length: characters of each passage, at least 1.
+            length: characters of each passage, at least 4 (the last three are dots).
             trim_text: whether passages are cut to that length.
+
+        Returns:
+            A line for each source: number, title, page, link, passage. Empty without sources.
         """
         lines = []
         for number, scored in enumerate(self.source_nodes, start=1):
@@ -36,23 +48,124 @@ class _Listed:
         return "\n".join(lines)
 
 
+class _Read:
+    """An answer as far as it has been read; nodes and metadata are in the user's hands."""
+
+    def __init__(self) -> None:
+        self.text = ""
+        self.nodes: list[NodeWithScore] = []
+        # Never empty: LlamaIndex's router would put an empty one of its own in its place.
+        self.metadata: dict[str, Any] = {"citations": []}
+        self._error: Exception | None = IncompleteStreamError("the answer was not read to its end")
+
+    def add(self, answer: ChatResponse) -> str:
+        """Take what an answer says; in a stream only the last one says more than text."""
+        if is_whole(answer):
+            self.metadata.update(answer.additional_kwargs)
+            self.nodes.extend(as_nodes(self.metadata["citations"]))
+        self.text += answer.delta or ""
+        return answer.delta or ""
+
+    def tokens(self, answers: Generator[ChatResponse, None, None]) -> Generator[str, None, None]:
+        """Yield the text of a stream."""
+        try:
+            with closing(answers):
+                for answer in answers:
+                    if delta := self.add(answer):
+                        yield delta
+            self._error = None
+        except Exception as error:
+            self._error = error
+            raise
+
+    async def atokens(
+        self, answers: AsyncGenerator[ChatResponse, None]
+    ) -> AsyncGenerator[str, None]:
+        """Yield the text of a stream."""
+        try:
+            async with aclosing(answers):
+                async for answer in answers:
+                    if delta := self.add(answer):
+                        yield delta
+            self._error = None
+        except Exception as error:
+            self._error = error
+            raise
+
+    @property
+    def begun(self) -> bool:
+        """Whether some of it was read."""
+        return self._error is None or bool(self.text)
+
+    def whole(self) -> CitedResponse:
+        """Return the answer, which has been read.
+
+        Raises:
+            ServiceError: what ended its stream too early; the reader himself may have left it.
+        """
+        if self._error is not None:
+            raise self._error
+        return CitedResponse(self.text, self.nodes, self.metadata)
+
+
 class CitedResponse(_Listed, Response):
     """An answer with its sources."""
+
+    @classmethod
+    def of(cls, answer: ChatResponse) -> CitedResponse:
+        """Return a whole answer of an LLM."""
+        read = _Read()
+        read.add(answer)
+        return cls(answer.message.content, read.nodes, read.metadata)
 
 
 class CitedStreamingResponse(_Listed, StreamingResponse):
     """An answer that grows; its sources are there when it has been read to its end."""
 
+    def __init__(self, answers: Generator[ChatResponse, None, None]) -> None:
+        self._read = _Read()
+        super().__init__(self._read.tokens(answers), self._read.nodes, self._read.metadata)
+
+    def __str__(self) -> str:
+        return str(self.get_response())
+
     def get_response(self) -> Response:
-        """Return the whole answer."""
-        read = super().get_response()
-        return CitedResponse(read.response, read.source_nodes, read.metadata)
+        """Return the whole answer, however much of it was read before.
+
+        Raises:
+            ServiceError: the stream broke off, now or earlier.
+        """
+        for _ in self.response_gen:
+            pass
+        read = self._read.whole()
+        self.response_txt = read.response  # which `print_response_stream` prints
+        return read
 
 
 class CitedAsyncStreamingResponse(_Listed, AsyncStreamingResponse):
     """An answer that grows, read without blocking; see `CitedStreamingResponse`."""
 
+    def __init__(self, answers: AsyncGenerator[ChatResponse, None]) -> None:
+        self._read = _Read()
+        super().__init__(self._read.atokens(answers), self._read.nodes, self._read.metadata)
+
+    async def _yield_response(self) -> AsyncGenerator[str, None]:
+        """Yield the text; what LlamaIndex's methods read by, all of them."""
+        async with self._lock:
+            if self._read.begun:
+                yield self._read.whole().response or ""
+                return
+            async with aclosing(self.response_gen) as tokens:
+                async for text in tokens:
+                    yield text
+
     async def get_response(self) -> Response:
-        """Return the whole answer."""
-        read = await super().get_response()
-        return CitedResponse(read.response, read.source_nodes, read.metadata)
+        """Return the whole answer, however much of it was read before.
+
+        Raises:
+            ServiceError: the stream broke off, now or earlier.
+        """
+        async with self._lock:
+            async for _ in self.response_gen:
+                pass
+        return self._read.whole()

@@ -79,6 +79,7 @@ class Fireworks(fireworks.FireworksChatParams, ToolCallingLLM):
 
         Raises:
             NotFoundError: the list does not hold the model.
+            ServiceError: see `llama_index_qaip.errors`.
         """
         return self._noted(self.client.fetch(fireworks.MODELS))
 
@@ -89,8 +90,9 @@ class Fireworks(fireworks.FireworksChatParams, ToolCallingLLM):
     def _noted(self, models: list[ModelInfo]) -> LLMMetadata:
         listed = fireworks.listed(models, self.model)
         self.context_window = listed.context_length or self.context_window
-        takes_tools = listed.metadata.get("supports_tools", self.is_function_calling_model)
-        self.is_function_calling_model = bool(takes_tools)
+        takes_tools = listed.metadata.get("supports_tools")
+        if takes_tools is not None:
+            self.is_function_calling_model = bool(takes_tools)
         return self.metadata
 
 

@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Generator
-from contextlib import AbstractContextManager, aclosing, closing
+from contextlib import AbstractContextManager
 from typing import Any
 
 from llama_index.core.base.base_query_engine import BaseQueryEngine
 from llama_index.core.base.response.schema import RESPONSE_TYPE
 from llama_index.core.callbacks import CallbackManager, CBEventType, EventPayload
 from llama_index.core.callbacks.base import EventContext
-from llama_index.core.llms import ChatMessage, ChatResponse
+from llama_index.core.llms import ChatMessage
 from llama_index.core.prompts import BasePromptTemplate
 from llama_index.core.prompts.mixin import PromptDictType, PromptMixinType
-from llama_index.core.schema import NodeWithScore, QueryBundle
+from llama_index.core.schema import QueryBundle
 
-from llama_index_qaip._answers import is_whole
 from llama_index_qaip._base import ServiceLLM
 from llama_index_qaip._responses import (
     CitedAsyncStreamingResponse,
     CitedResponse,
     CitedStreamingResponse,
 )
-from llama_index_qaip._sources import QUERY, as_nodes, citing
+from llama_index_qaip._sources import QUERY, citing
+from llama_index_qaip.errors import InvalidParameterError
 
 __all__ = ["CitedQueryEngine"]
 
@@ -42,7 +41,8 @@ class CitedQueryEngine(BaseQueryEngine):
         callback_manager: that of the LLM where it is not given.
 
     Raises:
-        InvalidParameterError: the LLM's service gives no sources.
+        InvalidParameterError: the LLM's service gives no sources, or the template has no place for
+            the query.
     """
 
     def __init__(
@@ -55,14 +55,14 @@ class CitedQueryEngine(BaseQueryEngine):
     ) -> None:
         self._llm = citing(llm)
         self._streaming = streaming
-        self._query_template = query_template or QUERY
+        self._query_template = _asking(query_template or QUERY)
         super().__init__(callback_manager or llm.callback_manager)
 
     def _get_prompts(self) -> PromptDictType:
         return {"query_template": self._query_template}
 
     def _update_prompts(self, prompts: PromptDictType) -> None:
-        self._query_template = prompts.get("query_template", self._query_template)
+        self._query_template = _asking(prompts.get("query_template", self._query_template))
 
     def _get_prompt_modules(self) -> PromptMixinType:
         return {}
@@ -72,11 +72,9 @@ class CitedQueryEngine(BaseQueryEngine):
         with self._told(query_bundle) as event:
             answer: RESPONSE_TYPE
             if self._streaming:
-                late = _Late()
-                tokens = _tokens(self._llm.stream_chat(messages), late)
-                answer = CitedStreamingResponse(tokens, late.nodes, late.metadata)
+                answer = CitedStreamingResponse(self._llm.stream_chat(messages))
             else:
-                answer = _response(self._llm.chat(messages))
+                answer = CitedResponse.of(self._llm.chat(messages))
             event.on_end(payload={EventPayload.RESPONSE: answer})
         return answer
 
@@ -85,11 +83,9 @@ class CitedQueryEngine(BaseQueryEngine):
         with self._told(query_bundle) as event:
             answer: RESPONSE_TYPE
             if self._streaming:
-                late = _Late()
-                tokens = _atokens(await self._llm.astream_chat(messages), late)
-                answer = CitedAsyncStreamingResponse(tokens, late.nodes, late.metadata)
+                answer = CitedAsyncStreamingResponse(await self._llm.astream_chat(messages))
             else:
-                answer = _response(await self._llm.achat(messages))
+                answer = CitedResponse.of(await self._llm.achat(messages))
             event.on_end(payload={EventPayload.RESPONSE: answer})
         return answer
 
@@ -102,40 +98,17 @@ class CitedQueryEngine(BaseQueryEngine):
         return self.callback_manager.event(CBEventType.QUERY, payload=payload)
 
 
-class _Late:
-    """What is known at the end of an answer; these very objects are in the user's hands."""
+def _asking(template: BasePromptTemplate) -> BasePromptTemplate:
+    """Return a template that asks the query.
 
-    def __init__(self) -> None:
-        self.nodes: list[NodeWithScore] = []
-        self.metadata: dict[str, Any] = {}
-
-    def note(self, answer: ChatResponse) -> ChatResponse:
-        """Take what an answer says besides its text; in a stream only the last one does."""
-        if is_whole(answer):
-            self.metadata.update(answer.additional_kwargs)
-            self.nodes.extend(as_nodes(self.metadata["citations"]))
-        return answer
-
-
-def _response(answer: ChatResponse) -> CitedResponse:
-    late = _Late()
-    late.note(answer)
-    return CitedResponse(answer.message.content, late.nodes, late.metadata)
-
-
-def _tokens(
-    answers: Generator[ChatResponse, None, None], late: _Late
-) -> Generator[str, None, None]:
-    with closing(answers):
-        for answer in answers:
-            if delta := late.note(answer).delta:
-                yield delta
-
-
-async def _atokens(
-    answers: AsyncGenerator[ChatResponse, None], late: _Late
-) -> AsyncGenerator[str, None]:
-    async with aclosing(answers):
-        async for answer in answers:
-            if delta := late.note(answer).delta:
-                yield delta
+    Raises:
+        InvalidParameterError: it is none, or would leave the query out.
+    """
+    if isinstance(template, BasePromptTemplate):
+        mapped = {*(template.template_var_mappings or ()), *(template.function_mappings or ())}
+        if "query_str" in {*template.template_vars, *mapped}:
+            return template
+    raise InvalidParameterError(
+        "query_template is a prompt template with {query_str} in it, such as "
+        f'PromptTemplate("{{query_str}}"), not {template!r:.100}'
+    )

@@ -40,10 +40,11 @@ class CitationRetriever(BaseRetriever):
         callback_manager: CallbackManager | None = None,
         verbose: bool = False,
     ) -> None:
-        if similarity_top_k is not None and similarity_top_k < 1:
-            raise InvalidParameterError(f"similarity_top_k is at least 1, not {similarity_top_k}")
+        top_k = similarity_top_k
+        if top_k is not None and (not isinstance(top_k, int) or top_k < 1):
+            raise InvalidParameterError(f"similarity_top_k is a whole number from 1, not {top_k!r}")
         self._llm = citing(llm)
-        self._top_k = similarity_top_k
+        self._top_k = top_k
         super().__init__(callback_manager or llm.callback_manager, verbose=verbose)
 
     def _retrieve(self, query_bundle: QueryBundle) -> list[NodeWithScore]:

@@ -25,6 +25,7 @@ __all__ = [
     "Wire",
     "as_list",
     "event_stream",
+    "faults",
     "invalid",
     "refuse_unknown",
 ]
@@ -264,10 +265,18 @@ def refuse_unknown(given: Mapping[str, Any], known: Sequence[str], owner: str) -
             )
 
 
-def invalid(error: ValidationError, owner: str) -> InvalidParameterError:
-    """Return our error for pydantic's, without the values."""
-    faults = "; ".join(
-        f"{'.'.join(map(str, e['loc'])) or 'parameters'}: {e['msg']}"
+def faults(error: ValidationError, whole: str = "parameters") -> str:
+    """Return what pydantic objects to, in one line and without the values.
+
+    Parameters:
+        whole: what to call the object itself.
+    """
+    return "; ".join(
+        f"{'.'.join(map(str, e['loc'])) or whole}: {e['msg']}"
         for e in error.errors(include_url=False, include_context=False, include_input=False)
     )
-    return InvalidParameterError(f"{owner}: {faults}")
+
+
+def invalid(error: ValidationError, owner: str) -> InvalidParameterError:
+    """Return our error for pydantic's, without the values."""
+    return InvalidParameterError(f"{owner}: {faults(error)}")

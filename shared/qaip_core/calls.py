@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -18,6 +18,10 @@ from qaip_core.version import DISTRIBUTION, version
 __all__ = ["Caller"]
 
 
+def _nothing() -> None:
+    """Return what a client becomes in a pickle or a copy."""
+
+
 class Caller:
     """Makes the calls of one service; what is left to a client is to send them.
 
@@ -27,6 +31,10 @@ class Caller:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
+
+    def __reduce__(self) -> tuple[Callable[[], None], tuple[()]]:
+        """Pickle, and copy, as None: connections stay where they are."""
+        return _nothing, ()
 
     def call(
         self, endpoint: Endpoint, prompt: Prompt, values: Mapping[str, Any], *, stream: bool

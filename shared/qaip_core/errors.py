@@ -77,7 +77,8 @@ class ServiceError(Exception):
     Attributes:
         message: what happened and what to do about it.
         service: the service's name, such as ``"perplexity"``.
-        status: the HTTP status, or the status that an error event reports.
+        status: the HTTP status, or the status that an error event reports; also by the name
+            ``status_code``, which other packages use.
         code: the service's own error code or type, as sent.
         request_id: the service's id of the request, for its support.
         retry_after: seconds that the service asks to wait.
@@ -128,6 +129,11 @@ class ServiceError(Exception):
         self.code = _without(self.code, secret)
         self.body = _without(self.body, secret)
         self.headers = _without(self.headers, secret)
+
+    @property
+    def status_code(self) -> int | None:
+        """The same as ``status``."""
+        return self.status
 
     @property
     def partial_text(self) -> str:

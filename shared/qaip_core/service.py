@@ -140,12 +140,3 @@ class Service(Connection):
             if name not in TRANSIENT:
                 fields[name] = copy.deepcopy(value, memo)
         return copied
-
-    def __getstate__(self) -> dict[Any, Any]:
-        """Leave out the key and the clients; the key is read from the environment again."""
-        state = super().__getstate__()
-        private = state.get("__pydantic_private__") or {}
-        state["__pydantic_private__"] = {
-            k: None if k in ("_client", "_async_client") else v for k, v in private.items()
-        }
-        return state

@@ -16,6 +16,7 @@ __all__ = [
     "json_schema_format",
     "objects_in",
     "partial_object",
+    "partial_object_in",
     "schema_in_words",
     "to_tool_choice",
 ]
@@ -24,9 +25,11 @@ ToolChoice: TypeAlias = str | bool | dict[str, Any] | None
 
 _ANY = ("any", "required", True)
 _PLAIN = {"auto": "auto", "none": "none", False: "none"}
-_OPENING = re.compile(r'\{\s*["}]')  # braces in prose are no objects
+# Braces in prose are no objects: a brace, then a key, or the end of what has arrived.
+_OPENING = re.compile(r'\{\s*(?:\}|"(?:[^"\\]|\\.)*(?:"\s*(?::|\Z)|\Z))', re.DOTALL)
+_PIECES = re.compile(r'"(?:[^"\\]|\\.)*"|[{}]', re.DOTALL)
+_UNFINISHED_NUMBER = re.compile(r"[:\[,]\s*[-+.\deE]+\Z")
 _DECODER = json.JSONDecoder(strict=False)  # line breaks in strings are common
-_LITERAL = 6  # characters of the longest piece that an end may leave of a number or a word
 
 
 def json_schema_format(
@@ -90,28 +93,55 @@ def objects_in(text: str) -> Iterator[dict[str, Any] | str]:
 
     At last comes, as text, one that was cut. What stands in ``<think>`` is no answer.
     """
-    if text.lstrip().startswith("<think>"):
-        text = text.rpartition("</think>")[2]
+    text = _answer(text)
     opening = _OPENING.search(text)
     while opening:
-        start = end = opening.start()
+        start = opening.start()
         try:
             found, end = _DECODER.raw_decode(text, start)
             yield found
-        except json.JSONDecodeError as error:
-            at_the_end = len(text.rstrip()) - error.pos <= _LITERAL
-            if at_the_end or error.msg.startswith("Unterminated"):
+        except (ValueError, RecursionError):
+            closing = _closing(text, start)
+            if closing is None:
                 yield text[start:]  # what is complete in it is only a part
                 return
-        except (ValueError, RecursionError):  # numbers, or objects in objects, without end
-            pass
-        opening = _OPENING.search(text, max(end, start + 1))
+            end = closing
+        opening = _OPENING.search(text, end)
+
+
+def partial_object_in(text: str) -> dict[str, Any]:
+    """Return what the first object in a text holds so far; empty if that cannot be told.
+
+    Parameters:
+        text: an answer that is still growing.
+    """
+    text = _answer(text)
+    opening = _OPENING.search(text)
+    return partial_object(text[opening.start() :]) if opening else {}
 
 
 def partial_object(text: str) -> dict[str, Any]:
     """Return what an object holds whose end is missing; empty if that cannot be told."""
     try:
-        found = from_json(text, allow_partial="trailing-strings")
+        # A number may go on: what has come of it is another number.
+        found = from_json(_UNFINISHED_NUMBER.sub("", text), allow_partial="trailing-strings")
     except ValueError:
         return {}
     return found if isinstance(found, dict) else {}
+
+
+def _answer(text: str) -> str:
+    """Return a text without the reasoning before it."""
+    if not text.lstrip().startswith("<think>"):
+        return text
+    return text.rpartition("</think>")[2] if "</think>" in text else ""
+
+
+def _closing(text: str, start: int) -> int | None:
+    """Return where an object ends that cannot be read; None if it never does."""
+    depth = 0
+    for piece in _PIECES.finditer(text, start):
+        depth += {"{": 1, "}": -1}.get(piece[0], 0)
+        if depth == 0 and piece[0] == "}":
+            return piece.end()
+    return None

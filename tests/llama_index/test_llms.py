@@ -125,6 +125,13 @@ def test_a_text_app_takes_a_conversation_by_messages_to_prompt(
     assert sent == ["System: s\nUser: q\nAssistant:", "2 turns"]
 
 
+ANSWERS = {
+    "qaip": "qaip/whole_seed",
+    "fireworks": "fireworks/chat_whole_2026",
+    "pais": "pais/chat_whole",
+    "perplexity": "perplexity/whole_2026_06",
+    "dify": "dify/stream_1_16",
+}
 HISTORY: list[tuple[ChatMessage, dict[str, Any]]] = [
     (ChatMessage("a", role=MessageRole.DEVELOPER), {"role": "system", "content": "a"}),
     (ChatMessage("a", role=MessageRole.MODEL), {"role": "assistant", "content": "a"}),
@@ -199,6 +206,48 @@ def test_messages_become_turns(
     server.replies(OPENAI)
     make("fireworks").chat([message])
     assert server.requests[0].json()["messages"] == [turn]
+
+
+CALLED = [
+    ChatMessage("q"),
+    ChatMessage(
+        role="assistant",
+        blocks=[
+            TextBlock(text="Let me see."),
+            ToolCallBlock(tool_call_id="7", tool_name="f", tool_kwargs={"x": 1}),
+        ],
+    ),
+    ChatMessage("42", role="tool", additional_kwargs={"tool_call_id": "7"}),
+]
+
+
+@every_service
+def test_a_tool_s_turns_are_text_where_no_tools_are_taken(
+    service: str, make: Make, server: FaultServer, serve: Serve
+) -> None:
+    serve(ANSWERS[service])
+    make(service).chat(CALLED)
+    sent = json.dumps(server.requests[0].json())
+    told = ("Let me see.\\nAction: f\\nAction Input: {", "Observation: 42")
+    assert all((piece in sent) is (service != "fireworks") for piece in told)
+
+
+def test_tool_calls_of_older_integrations_are_kept(make: Make, server: FaultServer) -> None:
+    server.replies(OPENAI)
+    kept = {"id": "7", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+    turn = ChatMessage("", role="assistant", additional_kwargs={"tool_calls": [kept]})
+    make("fireworks").chat([ChatMessage("q"), turn, CALLED[2]])
+    assert server.requests[0].json()["messages"][1]["tool_calls"] == [kept]
+
+
+@pytest.mark.parametrize("kind", ["application/json", "text/csv", None])
+def test_documents_that_are_text_are_sent_as_text(
+    kind: str | None, make: Make, server: FaultServer
+) -> None:
+    server.replies(OPENAI)
+    held = DocumentBlock(data=b'{"a": "\xc3\xa9"}', document_mimetype=kind)
+    make("pais").chat([ChatMessage([held])])
+    assert server.requests[0].json()["messages"][0]["content"] == '{"a": "é"}'
 
 
 @pytest.mark.parametrize(

@@ -107,6 +107,19 @@ async def test_query(name: str, mode: str, server: FaultServer, make: Make, serv
     assert len(server.requests) == 1
 
 
+@pytest.mark.parametrize(
+    "template", ["{query_str}", PromptTemplate("q"), PromptTemplate("{question}")], ids=str
+)
+def test_a_template_that_leaves_the_query_out_is_refused(template: Any, make: Make) -> None:
+    engine = make("qaip").as_query_engine()
+    with pytest.raises(InvalidParameterError, match="query_str"):
+        make("qaip").as_query_engine(query_template=template)
+    with pytest.raises(InvalidParameterError, match="query_str"):
+        engine.update_prompts({"query_template": template})
+    mapped = PromptTemplate("{question}", template_var_mappings={"query_str": "question"})
+    assert CitedQueryEngine(make("qaip"), query_template=mapped)
+
+
 @both
 async def test_sources_are_listed_as_the_answer_counts_them(
     mode: str, server: FaultServer, make: Make

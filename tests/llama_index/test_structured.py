@@ -9,7 +9,7 @@ import pytest
 from llama_index.core.llms import ChatMessage
 from llama_index.core.prompts import ChatPromptTemplate, PromptTemplate
 from llama_index.core.types import PydanticProgramMode
-from pydantic import BaseModel, ConfigDict, RootModel
+from pydantic import BaseModel, ConfigDict, Field, RootModel
 
 from llama_index_qaip.errors import InvalidOutputError, InvalidParameterError
 from support.fault_server import FaultServer, Reply, json_reply, sse_reply
@@ -32,6 +32,7 @@ class Town(BaseModel):
 
 
 TEXT = '<think>{"name": "Oslo"}?</think>It is {"name": "Bergen", "founded": "1070-01-01"}'
+INNER = '{"name": "Oslo", "twin": {"name": "Bergen"}, population: 5}'
 BERGEN = Town(name="Bergen", founded=date(1070, 1, 1))
 
 
@@ -106,10 +107,13 @@ async def test_a_function_s_arguments_can_be_the_object(
     [
         ('{"name": "Ber', "length", "is no Town, it was cut at max_tokens"),
         ('{"name": 7}', "stop", "should be a valid string"),
+        (INNER, "stop", "no JSON object that can be read"),
+        (INNER[:-1], "stop", "not complete"),
+        ('<think>{"name": "Oslo"}', "stop", "no JSON object"),
         ("I would not know.", "stop", "no JSON object.*I would not know"),
         ("", "stop", "no JSON object"),
     ],
-    ids=["cut", "broken", "prose", "empty"],
+    ids=["cut", "broken", "inner", "inner-cut", "thought", "prose", "empty"],
 )
 async def test_what_is_no_such_object_raises(
     text: str, finish: str, why: str, form: str, *, make: Make, server: FaultServer
@@ -117,7 +121,7 @@ async def test_what_is_no_such_object_raises(
     server.replies(said(form, text, finish))
     with pytest.raises(InvalidOutputError, match=f"(?s){why}") as caught:
         await predicted(make("perplexity"), form, "async")
-    assert caught.value.body == text
+    assert caught.value.body == ("" if text.startswith("<think>") else text)
 
 
 @every_form
@@ -127,6 +131,36 @@ async def test_a_model_that_does_not_call_the_function_raises(
     server.replies(said(form, "I would not know."))
     with pytest.raises(InvalidOutputError, match="I would not know"):
         await predicted(make("fireworks", **by_function), form, "sync")
+
+
+def test_a_class_without_a_schema_is_refused(make: Make, server: FaultServer) -> None:
+    class Odd(BaseModel):
+        call: Callable[[int], int]
+
+    with pytest.raises(InvalidParameterError, match="Odd has no schema"):
+        make("fireworks").structured_predict(Odd, PROMPT, x=1)
+    assert server.requests == []
+
+
+def test_a_number_that_may_go_on_is_not_shown(make: Make, server: FaultServer) -> None:
+    class Count(BaseModel):
+        n: int | None = None
+
+    server.replies(said("streamed", '{"n": 12345}'))
+    pieces = make("fireworks").stream_structured_predict(Count, PROMPT, x=1)
+    assert {piece.n for piece in pieces} <= {None, 12345}
+
+
+def test_what_has_come_is_found_by_the_names_of_the_fields(
+    make: Make, server: FaultServer
+) -> None:
+    class Place(BaseModel):
+        name: str = Field(alias="theName")
+        country: str
+
+    server.replies(said("streamed", '{"theName": "Bergen", "country": "Norway"}'))
+    pieces = list(make("fireworks").stream_structured_predict(Place, PROMPT, x=1))
+    assert [piece.name for piece in pieces[-3:]] == ["Bergen"] * 3
 
 
 async def test_a_list_has_to_be_the_field_of_a_class(make: Make, server: FaultServer) -> None:

@@ -54,15 +54,20 @@ def _parted(conversation: Conversation) -> Task | None:
     question = labelled(asked, "question") if _SPLIT.search(asked) and tables else ""
     if not question:
         return None
-    tools = {
-        name: str(json.loads(text, strict=False)) for name, text in _PAIR.findall(tables[-1][0])
-    }
+    tools = {name: _unquoted(text) for name, text in _PAIR.findall(tables[-1][0])}
     parts = [part for s in sentences(question) for part in _CLAUSE.split(s.text)]
     items = [
         {"sub_question": part, "tool_name": name} for part in parts for name in _about(part, tools)
     ]
     items = items or [{"sub_question": question, "tool_name": name} for name in tools]
     return Task(question, said=f"```json\n{compact({'items': items}).decode()}\n```")
+
+
+def _unquoted(text: str) -> str:
+    try:
+        return str(json.loads(text, strict=False))
+    except ValueError:  # an escape that JSON does not know: the words count
+        return text
 
 
 def _selected(conversation: Conversation) -> Task | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from llama_index.core.base.llms.types import (
@@ -45,6 +46,17 @@ def _history(*blocks: Any) -> Part:
         assert sent["content"] == "In 1823.", sent
 
     return part
+
+
+def _called(subject: Subject, server: FaultServer) -> None:
+    """An earlier answer that called a tool: with its text goes the call, in whatever form."""
+    called = ToolCallBlock(tool_call_id="1", tool_name="tide", tool_kwargs={})
+    turn = _message(TextBlock(text="In 1823."), called, role="assistant")
+    _, sent, _ = asked(subject, server, [ChatMessage("When?"), turn, ChatMessage("Where?")])[
+        "messages"
+    ]
+    assert sent["content"].startswith("In 1823."), sent
+    assert "tide" in json.dumps(sent), sent
 
 
 def _reasoning_sent(subject: Subject, server: FaultServer) -> None:
@@ -149,10 +161,9 @@ CHECKS = (
     Check(
         "history_tools",
         "A history with another model's tool call",
-        {"": _history(ToolCallBlock(tool_call_id="1", tool_name="tide", tool_kwargs={}))},
-        lacking=frozenset({"ours-perplexity"}),
-        note="It is not known whether Perplexity's service takes such turns; ours refuses "
-        "them before they are sent.",
+        {"": _called},
+        note="It is not known whether Perplexity's service takes such turns; ours writes them as "
+        "text.",
     ),
     Check(
         "history_cache",
