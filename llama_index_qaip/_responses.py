@@ -56,6 +56,7 @@ class _Read:
         self.nodes: list[NodeWithScore] = []
         # Never empty: LlamaIndex's router would put an empty one of its own in its place.
         self.metadata: dict[str, Any] = {"citations": []}
+        self.begun = False
         self._error: Exception | None = IncompleteStreamError("the answer was not read to its end")
 
     def add(self, answer: ChatResponse) -> str:
@@ -68,6 +69,7 @@ class _Read:
 
     def tokens(self, answers: Generator[ChatResponse, None, None]) -> Generator[str, None, None]:
         """Yield the text of a stream."""
+        self.begun = True
         try:
             with closing(answers):
                 for answer in answers:
@@ -82,6 +84,7 @@ class _Read:
         self, answers: AsyncGenerator[ChatResponse, None]
     ) -> AsyncGenerator[str, None]:
         """Yield the text of a stream."""
+        self.begun = True
         try:
             async with aclosing(answers):
                 async for answer in answers:
@@ -91,11 +94,6 @@ class _Read:
         except Exception as error:
             self._error = error
             raise
-
-    @property
-    def begun(self) -> bool:
-        """Whether some of it was read."""
-        return self._error is None or bool(self.text)
 
     def whole(self) -> CitedResponse:
         """Return the answer, which has been read.

@@ -11,8 +11,10 @@ _PARTS = (
     "_bench",
     "_errors",
     "_events",
+    "_leaving",
     "_objects",
     "_prompts",
+    "_sent",
     "_sources",
     "_streams",
     "_structured",
@@ -23,7 +25,7 @@ _PARTS = (
 pytest.register_assert_rewrite(*(f"{__name__}.{part}" for part in _PARTS))
 
 from llama_index_qaip.testing._bench import KEY, Bench  # noqa: E402 -- after the rewriting is set
-from llama_index_qaip.testing._contract import Contract, needs  # noqa: E402
+from llama_index_qaip.testing._contract import Contract, good_practice, needs  # noqa: E402
 from llama_index_qaip.testing._dialect import Dialect  # noqa: E402
 from llama_index_qaip.testing._loopback import Loopback  # noqa: E402
 from llama_index_qaip.testing._openai import OpenAIDialect  # noqa: E402
@@ -57,5 +59,6 @@ __all__ = [
     "RetrieverContract",
     "Service",
     "Source",
+    "good_practice",
     "needs",
 ]

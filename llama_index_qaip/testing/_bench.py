@@ -1,18 +1,21 @@
 """Calling what is under test: sync and async alike, streams gathered, clients closed."""
 
+# ruff: noqa: S101 -- what is asserted here is a part of facts
+
 from __future__ import annotations
 
 import asyncio
 import gc
 import inspect
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import closing, suppress
+from collections.abc import AsyncIterator, Callable, Generator, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
 from llama_index.core.base.llms.types import ChatMessage
 
+from llama_index_qaip.testing._leaving import left, left_async
 from llama_index_qaip.testing._script import Service
 
 __all__ = [
@@ -113,9 +116,13 @@ class Bench:
         """Return the last response of a call: the one that has everything."""
         return self.ask(call, prompt, llm, **call_kwargs)[-1]
 
-    def call(self, target: Any, name: str, *args: Any, **kwargs: Any) -> Any:
-        """Return what a method gives: awaited, and in a list if it gives an iterator."""
-        return self._call([], target, name, *args, **kwargs)
+    def call(self, target: Any, name: str, *args: Any, a: str | None = None, **kwargs: Any) -> Any:
+        """Return what a method gives: awaited, and in a list if it gives an iterator.
+
+        Parameters:
+            a: "a" for an async method, "" for a sync one; what its name begins with, if None.
+        """
+        return self._call([], target, name, *args, a=a, **kwargs)
 
     def fails(self, target: Any, name: str, *args: Any, **kwargs: Any) -> Failure:
         """Return how a method fails; that it does not fails the test."""
@@ -128,11 +135,19 @@ class Bench:
             return Failure(error, seen)
         pytest.fail(f"no error, but {str(given)[:200]!r}")
 
-    def _call(self, seen: list[Any], target: Any, name: str, *args: Any, **kwargs: Any) -> Any:
+    def _call(
+        self,
+        seen: list[Any],
+        target: Any,
+        name: str,
+        *args: Any,
+        a: str | None = None,
+        **kwargs: Any,
+    ) -> Any:
         def begin() -> Any:
             return getattr(target, name)(*args, **kwargs)
 
-        if name.startswith("a"):
+        if a or (a is None and name.startswith("a")):
             return self.run(_settled(begin, seen))
         given = begin()
         if isinstance(given, Iterator):
@@ -193,47 +208,33 @@ class Bench:
         if name.startswith("a"):
             self.run(work())
         else:
-            getattr(target, name)(*args).close()
+            stream = getattr(target, name)(*args)
+            assert isinstance(stream, Generator), "LlamaIndex's decorators need a generator"
+            stream.close()
 
-    def frees(self, how: str, target: Any, name: str, *args: Any) -> bool:
-        """Tell whether the connection is free 0.5 s after a stream was left.
+    def frees(self, how: str, target: Any, name: str, *args: Any, **kwargs: Any) -> bool:
+        """Tell whether the connection is free 0.5 s after a call was left.
 
         No garbage collector helps meanwhile: it may run at any time, or never.
 
         Parameters:
             how: "close", "break", or (async) "cancel".
         """
+
+        def begin() -> Any:
+            return getattr(target, name)(*args, **kwargs)
+
+        return self.left(how, begin, a=name.startswith("a"))
+
+    def left(self, how: str, begin: Callable[[], Any], *, a: bool) -> bool:
+        """Tell whether the connection of what begins is free 0.5 s after it was left."""
         gc.disable()
         try:
-            if name.startswith("a"):
-                return bool(self.run(self._left_async(how, target, name, *args)))
-            _leave(how, getattr(target, name)(*args))
-            return self.service.wait_left(0.5)
+            if a:
+                return bool(self.run(left_async(self.service, how, begin)))
+            return left(self.service, how, begin)
         finally:
             gc.enable()
-
-    async def _left_async(self, how: str, target: Any, name: str, *args: Any) -> bool:
-        async def leave() -> None:
-            stream = await getattr(target, name)(*args)
-            if how == "close":
-                await anext(stream)
-                return await stream.aclose()  # type: ignore[no-any-return]
-            async for _ in stream:
-                if how == "break":
-                    break
-            return None
-
-        task = asyncio.create_task(leave())
-        if how == "cancel":
-            await asyncio.sleep(0.05)
-            task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
-        free = await asyncio.to_thread(self.service.wait_left, 0.5)
-        # An abandoned stream is closed by a task of the loop, which may still take its leave.
-        if others := asyncio.all_tasks() - {asyncio.current_task()}:
-            await asyncio.wait(others, timeout=0.5)
-        return free
 
     def close(self) -> None:
         """Close everything that was made."""
@@ -260,12 +261,3 @@ async def _settled(begin: Callable[[], Any], seen: list[Any]) -> Any:
 async def _hurried(work: Any) -> Any:
     async with asyncio.timeout(_PATIENCE):
         return await work
-
-
-def _leave(how: str, stream: Any) -> None:
-    if how == "close":
-        next(stream)
-        stream.close()
-        return
-    for _ in stream:
-        break

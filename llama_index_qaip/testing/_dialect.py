@@ -50,7 +50,7 @@ class Dialect:
         return self.error(message, 500)
 
     def aside(self, request: Request) -> Any:  # noqa: ARG002 -- for those that override it
-        """Return the body for a request that asks for no answer, such as a farewell; else None."""
+        """Return the body for what asks for no answer (a farewell, a GET of models); else None."""
         return None
 
     def frame(self, event: Any) -> bytes:

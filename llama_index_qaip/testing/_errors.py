@@ -18,7 +18,7 @@ from llama_index_qaip.testing._bench import (
     every_whole,
     text_of,
 )
-from llama_index_qaip.testing._contract import Contract, needs
+from llama_index_qaip.testing._contract import Contract, good_practice, needs
 from llama_index_qaip.testing._script import FAULT, Answer, Refusal
 
 __all__ = ["ErrorFacts", "check_error"]
@@ -48,6 +48,14 @@ class ErrorFacts(Contract):
 
     @pytest.mark.parametrize("kind", _FAILURES)
     @every_call
+    def test_every_failure_raises(self, bench: Bench, call: str, kind: str) -> None:
+        bench.service.answers(_FAILURES[kind])
+        failure = bench.fails(bench.make(), call)
+        assert isinstance(failure.error, self.error_class)
+
+    @pytest.mark.parametrize("kind", _FAILURES)
+    @pytest.mark.parametrize("call", ["chat", "acomplete", "astream_chat", "stream_complete"])
+    @good_practice
     def test_every_failure_is_of_the_package_s_own_kind(
         self, bench: Bench, call: str, kind: str
     ) -> None:
@@ -55,6 +63,7 @@ class ErrorFacts(Contract):
         check_error(self, bench.fails(bench.make(), call).error)
 
     @every_call
+    @good_practice
     def test_a_refused_key_is_told_once_with_status_and_request_id(
         self, bench: Bench, call: str
     ) -> None:
@@ -67,6 +76,7 @@ class ErrorFacts(Contract):
             assert getattr(error, self.request_id_attribute) == "req-81"
 
     @every_call
+    @good_practice
     def test_no_error_tells_the_key(self, bench: Bench, call: str) -> None:
         bench.service.answers(Refusal(401, f"The key {KEY} is unknown."))
         error = bench.fails(bench.make(), call).error
@@ -74,7 +84,7 @@ class ErrorFacts(Contract):
         assert KEY not in "".join([*told.format(), str(error), repr(error), repr(vars(error))])
 
     @every_call
-    @needs(max_retries_field=True)
+    @needs(good_practice=True, max_retries_field=True)
     def test_a_busy_service_is_asked_again(self, bench: Bench, call: str) -> None:
         busy = Refusal(503, headers=_SOON)
         bench.service.answers(busy, busy, self.answer())
@@ -85,7 +95,7 @@ class ErrorFacts(Contract):
         assert time.monotonic() - begin < 0.8, "the service said: again in 0.02 s"
 
     @every_whole
-    @needs(max_retries_field=True)
+    @needs(good_practice=True, max_retries_field=True)
     def test_a_busy_service_is_asked_no_more_than_max_retries_says(
         self, bench: Bench, call: str
     ) -> None:
@@ -95,7 +105,7 @@ class ErrorFacts(Contract):
         assert getattr(error, self.status_attribute) == 503
 
     @every_whole
-    @needs(retry_after_attribute=True)
+    @needs(good_practice=True, retry_after_attribute=True)
     def test_a_wait_of_an_hour_is_left_to_the_caller(self, bench: Bench, call: str) -> None:
         bench.service.answers(Refusal(429, headers={"retry-after": "3600"}))
         error = bench.fails(bench.make(**self._retries(2)), call).error
@@ -105,7 +115,7 @@ class ErrorFacts(Contract):
     @pytest.mark.parametrize(
         ("status", "again"), [(401, False), (400, False), (429, True), (503, True)]
     )
-    @needs(retryable_attribute=True)
+    @needs(good_practice=True, retryable_attribute=True)
     def test_an_error_says_whether_to_try_again(
         self, bench: Bench, status: int, again: bool
     ) -> None:
@@ -116,6 +126,14 @@ class ErrorFacts(Contract):
     @every_stream
     def test_a_stream_that_is_cut_raises_with_what_had_come(self, bench: Bench, call: str) -> None:
         self._check_broken(bench, call, "cut")
+
+    @every_stream
+    @good_practice
+    def test_a_stream_without_its_end_raises_with_what_had_come(
+        self, bench: Bench, call: str
+    ) -> None:
+        """The connection ends as it should: only the service's own protocol tells."""
+        self._check_broken(bench, call, "short")
 
     @every_stream
     @needs(reports_errors_in_streams=True)
@@ -131,7 +149,7 @@ class ErrorFacts(Contract):
 
     @pytest.mark.parametrize("end", ["silence", "pings"])
     @every_stream
-    @needs(idle_field=True)
+    @needs(good_practice=True, idle_field=True)
     def test_a_stream_without_content_raises_after_its_limit(
         self, bench: Bench, call: str, end: str
     ) -> None:
@@ -142,9 +160,10 @@ class ErrorFacts(Contract):
     def _check_broken(self, bench: Bench, call: str, end: Any, **fields: Any) -> Exception:
         bench.service.answers(self.answer(end=end))
         failure = bench.fails(bench.make(**fields), call)
-        check_error(self, failure.error)
+        assert isinstance(failure.error, self.error_class)
+        assert failure.seen, "what had come was not shown"
         assert text_of(failure.seen[-1]) == self.answer().text
-        if self.partial_attribute:
+        if self.partial_attribute and self.good_practice:
             assert getattr(failure.error, self.partial_attribute) == self.answer().text
         assert len(bench.service.requests) == 1
         return failure.error

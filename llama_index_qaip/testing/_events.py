@@ -11,7 +11,7 @@ from llama_index.core.callbacks import CallbackManager, CBEventType, EventPayloa
 from llama_index.core.callbacks.token_counting import TokenCountingHandler
 
 from llama_index_qaip.testing._bench import KEY, Bench, asked, every_call, every_stream
-from llama_index_qaip.testing._contract import Contract, needs
+from llama_index_qaip.testing._contract import Contract, good_practice, needs
 from llama_index_qaip.testing._recording import Handler, Limiter, recording
 from llama_index_qaip.testing._script import Answer, Refusal
 
@@ -41,8 +41,7 @@ class EventFacts(Contract):
         handler = Handler()
         answer = bench.last(call, llm=bench.make(callback_manager=CallbackManager([handler])))
         assert handler.counts(CBEventType.LLM) == (1, 1)
-        (end,) = (payload for kind, payload in handler.ends if kind is CBEventType.LLM)
-        assert end[_payload(call)] == answer
+        assert handler.told(CBEventType.LLM, _payload(call)) == [answer]
 
     @pytest.mark.parametrize("outcome", ["answered", "refused", "broken"])
     @every_call
@@ -92,6 +91,7 @@ class EventFacts(Contract):
         assert len(record.of("ExceptionEvent")) == 1
 
     @every_call
+    @good_practice
     def test_no_event_tells_the_key(self, bench: Bench, call: str) -> None:
         bench.service.answers(self.answer(), Refusal(401))
         handler = Handler()

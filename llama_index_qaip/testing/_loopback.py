@@ -64,6 +64,11 @@ class Loopback:
         self._queue.clear()
         self._last = Refusal(501, "no answer was queued")
 
+    def wait_asked(self, seconds: float) -> bool:
+        """Wait until a request has come; False if none has after so many seconds."""
+        with self._changed:
+            return self._changed.wait_for(lambda: bool(self.requests), seconds)
+
     def wait_left(self, seconds: float) -> bool:
         """Wait until no client reads an answer; False if one still does after so many seconds."""
         with self._changed:
@@ -87,7 +92,12 @@ class Loopback:
         aside = self._dialect.aside(request)
         if aside is not None:
             return Reply(body=[json.dumps(aside).encode()])
-        self.requests.append(request)
+        if request.method != "POST":
+            told = f"{request.method} {request.path} has no answer here: see Dialect.aside"
+            return Reply(501, "text/plain", body=[told.encode()])
+        with self._changed:
+            self.requests.append(request)
+            self._changed.notify_all()
         if self._queue:
             self._last = self._queue.popleft()
         time.sleep(getattr(self._last, "wait", 0.0))
@@ -145,13 +155,34 @@ class _Handler(BaseHTTPRequestHandler):
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 -- its name there
         """Be silent."""
 
+    def do_GET(self) -> None:
+        """Answer what is asked beside, such as a list of models."""
+        self._send(self.owner.reply(self._request({})))
+
     def do_POST(self) -> None:
         """Answer as the script says."""
         with self.owner.answering():
-            body = self.rfile.read(int(self.headers.get("content-length", "0")))
-            headers = {name.lower(): value for name, value in self.headers.items()}
-            request = Request(self.path, headers, json.loads(body), self.number)
-            self._send(self.owner.reply(request))
+            try:
+                request = self._request(json.loads(self._body()))
+            except ValueError as error:
+                told = f"the body of the request is no JSON: {error}"
+                return self._send(Reply(400, "text/plain", body=[told.encode()], cut=True))
+            return self._send(self.owner.reply(request))
+
+    def _request(self, body: Any) -> Request:
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        return Request(self.path, headers, body, self.number, self.command)
+
+    def _body(self) -> bytes:
+        if self.headers.get("transfer-encoding", "").lower() != "chunked":
+            return self.rfile.read(int(self.headers.get("content-length", "0")))
+        body = b""
+        while size := int(self.rfile.readline().partition(b";")[0], 16):
+            body += self.rfile.read(size)
+            self.rfile.readline()
+        while self.rfile.readline().strip():
+            """What follows the last chunk says nothing of the body."""
+        return body
 
     def _send(self, reply: Reply) -> None:
         self.send_response(reply.status)

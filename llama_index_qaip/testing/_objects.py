@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 import pytest
 
 from llama_index_qaip.testing._bench import KEY, Bench, text_of
-from llama_index_qaip.testing._contract import Contract, needs
+from llama_index_qaip.testing._contract import Contract, good_practice, needs
 
 __all__ = ["ObjectFacts"]
 
@@ -35,6 +35,9 @@ _TRIPS: Mapping[str, Callable[[Any], Any]] = {
     "deepcopy": copy.deepcopy,
 }
 
+_STORED = ("dict", "json", "pickle")
+_OTHER_KEY = "key-of-the-environment"
+
 
 class ObjectFacts(Contract):
     """What becomes of an LLM that is printed, stored or copied.
@@ -50,6 +53,7 @@ class ObjectFacts(Contract):
     needs_key: ClassVar[bool] = True
 
     @pytest.mark.parametrize("form", _FORMS)
+    @good_practice
     def test_the_key_is_in_no_form_of_the_object(self, bench: Bench, form: str) -> None:
         assert KEY not in _FORMS[form](bench.make())
 
@@ -58,7 +62,7 @@ class ObjectFacts(Contract):
     def test_a_round_trip_gives_an_llm_that_answers(
         self, bench: Bench, trip: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setenv(self.key_variables[0], "key-of-the-environment")
+        monkeypatch.setenv(self.key_variables[0], _OTHER_KEY)
         bench.service.answers(self.answer())
         llm = bench.make()
         again = bench.keep(_TRIPS[trip](llm))
@@ -66,7 +70,17 @@ class ObjectFacts(Contract):
         assert again.to_dict() == llm.to_dict()
         assert text_of(bench.last("chat", llm=again)) == self.answer().text
         given = str(bench.service.requests[0].headers)
-        assert (KEY if "copy" in trip else "key-of-the-environment") in given
+        assert KEY in given or (trip in _STORED and _OTHER_KEY in given)
+
+    @pytest.mark.parametrize("trip", _STORED)
+    @needs(good_practice=True, key_variables=True)
+    def test_what_was_stored_takes_the_key_of_the_environment(
+        self, bench: Bench, trip: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv(self.key_variables[0], _OTHER_KEY)
+        bench.service.answers(self.answer())
+        bench.ask("chat", llm=bench.keep(_TRIPS[trip](bench.make())))
+        assert _OTHER_KEY in str(bench.service.requests[0].headers)
 
     def test_its_class_name_is_its_own(self, bench: Bench) -> None:
         llm = bench.make()
@@ -75,11 +89,12 @@ class ObjectFacts(Contract):
             base.class_name() for base in type(llm).__mro__[1:] if hasattr(base, "class_name")
         }
 
+    @good_practice
     def test_an_unknown_constructor_argument_is_refused(self, bench: Bench) -> None:
         with pytest.raises((TypeError, ValueError)):
             bench.make(tempreature=0.5)
 
-    @needs(needs_key=True)
+    @needs(good_practice=True, needs_key=True)
     def test_without_a_key_nothing_is_sent(
         self, bench: Bench, monkeypatch: pytest.MonkeyPatch
     ) -> None:

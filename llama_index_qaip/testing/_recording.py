@@ -139,10 +139,14 @@ class Handler(BaseCallbackHandler):
         """Return how many starts and ends of a kind there were."""
         return tuple(sum(k is kind for k, _ in all_) for all_ in (self.starts, self.ends))  # type: ignore[return-value]
 
+    def told(self, kind: CBEventType, part: EventPayload) -> list[Any]:
+        """Return a part of what ends of a kind were told, where it was told."""
+        ends = [payload for k, payload in self.ends if k is kind]
+        return [payload[part] for payload in ends if part in payload]
+
     def exceptions(self, kind: CBEventType) -> list[BaseException]:
         """Return the exceptions that ends of a kind were told of."""
-        ends = [payload for k, payload in self.ends if k is kind]
-        return [p[EventPayload.EXCEPTION] for p in ends if EventPayload.EXCEPTION in p]
+        return self.told(kind, EventPayload.EXCEPTION)
 
 
 class Limiter:

@@ -7,7 +7,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
-__all__ = ["FAULT", "SOURCES", "Answer", "Call", "Refusal", "Request", "Service", "Source"]
+__all__ = [
+    "FAULT",
+    "SOURCES",
+    "Answer",
+    "Call",
+    "Refusal",
+    "Request",
+    "Service",
+    "Source",
+    "leaves",
+]
 
 FAULT = "The lamp went out."
 """What services say when they report an error."""
@@ -31,17 +41,23 @@ SOURCES: Sequence[Source] = (
 
 @dataclass(frozen=True)
 class Call:
-    """A tool call of the model; ``cut`` leaves out the last characters of its arguments."""
+    """A tool call of the model.
+
+    Parameters:
+        arguments: as they are meant, or a text that is sent as it is.
+        cut: characters that are left out at the end of the arguments.
+    """
 
     name: str
-    arguments: Mapping[str, Any]
+    arguments: Mapping[str, Any] | str
     id: str = "call_a1"
     cut: int = 0
 
     @property
     def text(self) -> str:
         """Its arguments as they are sent."""
-        written = json.dumps(self.arguments)
+        given = self.arguments
+        written = given if isinstance(given, str) else json.dumps(given)
         return written[: len(written) - self.cut]
 
 
@@ -51,8 +67,9 @@ class Answer:
 
     Parameters:
         pieces: its text, as a stream brings it.
-        end: how it ends: as it should, broken off, with an error that the service reports, with
-            an event that cannot be read, with silence, or with pings and nothing else.
+        end: how it ends: as it should, broken off, without the events that complete it, with
+            an error that the service reports, with an event that cannot be read, with silence,
+            or with pings and nothing else.
         wait: seconds before it begins.
         newline: what ends the lines of a stream.
         bom: whether a stream begins with a byte order mark.
@@ -69,7 +86,7 @@ class Answer:
     finish: str = "stop"
     id: str = "answer-7c21"
     model: str = "lamp-1"
-    end: Literal["well", "cut", "error", "malformed", "silence", "pings"] = "well"
+    end: Literal["well", "cut", "short", "error", "malformed", "silence", "pings"] = "well"
     wait: float = 0.0
     newline: bytes = b"\n"
     bom: bool = False
@@ -106,7 +123,7 @@ class Request:
 
     Parameters:
         headers: by their names in lower case.
-        body: the decoded JSON.
+        body: the decoded JSON; empty for a GET.
         connection: the number of the connection that it came by.
     """
 
@@ -114,20 +131,22 @@ class Request:
     headers: Mapping[str, str]
     body: Any
     connection: int
+    method: str = "POST"
 
     def says(self, text: str) -> bool:
         """Tell whether a text stands anywhere in the body."""
-        return any(text in leaf for leaf in _leaves(self.body))
+        return any(text in leaf for leaf in leaves(self.body))
 
 
-def _leaves(value: Any) -> Iterator[str]:
+def leaves(value: Any) -> Iterator[str]:
+    """Return all keys and values that JSON holds, as text."""
     if isinstance(value, Mapping):
         for key, item in value.items():
             yield str(key)
-            yield from _leaves(item)
+            yield from leaves(item)
     elif isinstance(value, list):
         for item in value:
-            yield from _leaves(item)
+            yield from leaves(item)
     else:
         yield str(value)
 
@@ -151,6 +170,10 @@ class Service(Protocol):
 
     def reset(self) -> None:
         """Forget requests and answers, and drop every client."""
+        ...
+
+    def wait_asked(self, seconds: float) -> bool:
+        """Wait until a request is in `requests`; False if none has come after so many seconds."""
         ...
 
     def wait_left(self, seconds: float) -> bool:

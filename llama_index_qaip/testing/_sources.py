@@ -65,7 +65,7 @@ class SourceFacts(Contract):
             assert 0 <= start < end <= len(message.content)
 
     @every_call
-    @needs(cites=True)
+    @needs(good_practice=True, cites=True)
     def test_sources_are_plain_data_in_additional_kwargs(self, bench: Bench, call: str) -> None:
         bench.service.answers(self.answer())
         citations = bench.last(call).additional_kwargs["citations"]
@@ -75,7 +75,7 @@ class SourceFacts(Contract):
             assert source.title in json.dumps(citation)
 
     @every_chat
-    @needs(cites=True, citation_switch=True)
+    @needs(good_practice=True, cites=True, citation_switch=True)
     def test_citation_blocks_can_be_switched_off(self, bench: Bench, call: str) -> None:
         bench.service.answers(self.answer())
         answer = bench.last(call, llm=bench.make(**{self.citation_switch: False}))

@@ -12,7 +12,7 @@ from llama_index.core.prompts import PromptTemplate
 from pydantic import BaseModel
 
 from llama_index_qaip.testing._bench import CHATS, Bench
-from llama_index_qaip.testing._contract import Contract, needs
+from llama_index_qaip.testing._contract import Contract, good_practice, needs
 from llama_index_qaip.testing._recording import recording
 from llama_index_qaip.testing._script import Answer, Call
 
@@ -26,10 +26,23 @@ class Lamp(BaseModel):
     metres: int
 
 
+class Town(BaseModel):
+    """A town, which may have a twin; nothing but the name is required."""
+
+    name: str
+    twin: Town | None = None
+    population: int = 0
+
+
+_BROKEN = '{"name": "Oslo", "twin": {"name": "Bergen"}, population: 5}'
 _LAMP = Lamp(place="Skagen", metres=46)
 _WRITTEN = _LAMP.model_dump_json()
-_FORMS = [f"{a}{kind}structured_predict" for a in ("", "a") for kind in ("", "stream_")]
-every_form = pytest.mark.parametrize("form", _FORMS)
+_WHOLE = ("structured_predict", "astructured_predict")
+_STREAMED = ("stream_structured_predict", "astream_structured_predict")
+_PROMPT = PromptTemplate("Which lamp is by {town}?")
+every_form = pytest.mark.parametrize("form", _WHOLE + _STREAMED)
+every_whole_form = pytest.mark.parametrize("form", _WHOLE)
+every_streamed_form = pytest.mark.parametrize("form", _STREAMED)
 
 
 class StructureFacts(Contract):
@@ -41,16 +54,13 @@ class StructureFacts(Contract):
 
     enforces_schemas: ClassVar[bool] = False
 
-    def structured(self, written: str) -> Answer:
+    def structured(self, written: str, name: str = Lamp.__name__, end: Any = "well") -> Answer:
         """Return the answer of a service that writes an object: text, or a call of a tool."""
         if getattr(self, "calls_tools", False) and not self.enforces_schemas:
-            try:
-                call = Call(Lamp.__name__, json.loads(written))
-            except ValueError:
-                call = Call(Lamp.__name__, _LAMP.model_dump(), cut=4)
-            return Answer(pieces=("",), calls=(call,), finish="tool_calls")
+            call = Call(name, written)
+            return Answer(pieces=("",), calls=(call,), finish="tool_calls", end=end)
         middle = len(written) // 2
-        return self.answer(pieces=(written[:middle], written[middle:]))
+        return self.answer(pieces=(written[:middle], written[middle:]), end=end)
 
     @every_form
     def test_an_object_is_predicted(self, bench: Bench, form: str) -> None:
@@ -78,21 +88,36 @@ class StructureFacts(Contract):
         (request,) = bench.service.requests
         assert "metres" in json.dumps(_without_messages(request.body))
 
-    @pytest.mark.parametrize("form", [form for form in _FORMS if "stream" not in form])
+    @every_whole_form
     @pytest.mark.parametrize("written", ["{}", '{"place": "Ska', "I know no lamp."])
     def test_an_invalid_object_raises(self, bench: Bench, form: str, written: str) -> None:
         bench.service.answers(self.structured(written))
-        prompt = PromptTemplate("Which lamp is by {town}?")
-        failure = bench.fails(bench.make(), form, Lamp, prompt, town="Skagen")
+        failure = bench.fails(bench.make(), form, Lamp, _PROMPT, town="Skagen")
         assert isinstance(failure.error, ValueError)
 
-    @pytest.mark.parametrize("form", [form for form in _FORMS if "stream" in form])
-    @needs(enforces_schemas=True)
-    def test_a_streamed_object_that_is_invalid_raises(self, bench: Bench, form: str) -> None:
-        bench.service.answers(self.structured('{"place": "Ska'))
-        prompt = PromptTemplate("Which lamp is by {town}?")
-        failure = bench.fails(bench.make(), form, Lamp, prompt, town="Skagen")
+    @every_whole_form
+    def test_an_object_inside_a_broken_one_is_not_taken_for_it(
+        self, bench: Bench, form: str
+    ) -> None:
+        bench.service.answers(self.structured(_BROKEN, Town.__name__))
+        failure = bench.fails(bench.make(), form, Town, _PROMPT, town="Oslo")
         assert isinstance(failure.error, ValueError)
+
+    @every_streamed_form
+    @good_practice
+    def test_a_streamed_object_that_is_invalid_raises(self, bench: Bench, form: str) -> None:
+        for kind, written in ((Lamp, '{"place": "Ska'), (Town, _BROKEN)):
+            bench.service.answers(self.structured(written, kind.__name__))
+            failure = bench.fails(bench.make(), form, kind, _PROMPT, town="Skagen")
+            assert isinstance(failure.error, ValueError)
+
+    @pytest.mark.parametrize("how", ["close", "break"])
+    @every_streamed_form
+    def test_leaving_a_streamed_object_frees_its_connection(
+        self, bench: Bench, form: str, how: str
+    ) -> None:
+        bench.service.answers(self.structured('{"place": "Skagen", "met', end="silence"))
+        assert bench.frees(how, bench.make(), form, Lamp, _PROMPT, town="Skagen")
 
     @pytest.mark.filterwarnings("ignore:The `json` method")  # LlamaIndex calls it
     @pytest.mark.parametrize("call", [*CHATS, "complete", "acomplete"])
@@ -110,8 +135,7 @@ class StructureFacts(Contract):
 
 
 def _predicted(bench: Bench, form: str) -> Any:
-    prompt = PromptTemplate("Which lamp is by {town}?")
-    given = bench.call(bench.make(), form, Lamp, prompt, town="Skagen")
+    given = bench.call(bench.make(), form, Lamp, _PROMPT, town="Skagen")
     return (given[-1] if "stream" in form else given).model_dump()
 
 

@@ -55,7 +55,7 @@ class ToolFacts(Contract):
         assert [_arguments(b) for b in blocks] == [_BERGEN.arguments, _SKAGEN.arguments]
 
     @every_stream_chat
-    @needs(calls_tools=True)
+    @needs(good_practice=True, calls_tools=True)
     def test_a_tool_call_grows_and_never_looks_complete_before_it_is(
         self, bench: Bench, call: str
     ) -> None:
@@ -63,11 +63,11 @@ class ToolFacts(Contract):
         *growing, _ = bench.ask(call)
         shown = [block for response in growing for block in _blocks(response)]
         assert shown
-        whole = dict(_BERGEN.arguments)
+        whole = _BERGEN.arguments
         assert all(isinstance(b.tool_kwargs, str) or b.tool_kwargs == whole for b in shown)
 
     @every_chat
-    @needs(calls_tools=True)
+    @needs(good_practice=True, calls_tools=True)
     def test_cut_arguments_are_never_taken_for_a_call(self, bench: Bench, call: str) -> None:
         cut = Call("tide", {"harbour": "Bergen"}, cut=4)
         bench.service.answers(_calling(cut, finish="length"))
@@ -87,13 +87,22 @@ class ToolFacts(Contract):
         llm = bench.make()
         assert isinstance(llm, FunctionCallingLLM)
         given = bench.call(llm, call, [_TOOL], user_msg=QUESTION)
+        (request,) = bench.service.requests
+        for text in ("tide", "harbour", "Tell the tide in a harbour.", QUESTION):
+            assert request.says(text)
         answer = given[-1] if "stream" in call else given
         (selection,) = llm.get_tool_calls_from_response(answer)
         assert (selection.tool_id, selection.tool_name) == (_BERGEN.id, "tide")
         assert selection.tool_kwargs == _BERGEN.arguments
-        (request,) = bench.service.requests
-        for text in ("tide", "harbour", "Tell the tide in a harbour.", QUESTION):
-            assert request.says(text)
+
+    @pytest.mark.parametrize("how", ["close", "break"])
+    @pytest.mark.parametrize("call", ["stream_chat_with_tools", "astream_chat_with_tools"])
+    @needs(calls_tools=True)
+    def test_leaving_a_streamed_tool_call_frees_its_connection(
+        self, bench: Bench, call: str, how: str
+    ) -> None:
+        bench.service.answers(Answer(pieces=("I ask.",), calls=(_BERGEN,), end="silence"))
+        assert bench.frees(how, bench.make(), call, [_TOOL], user_msg=QUESTION)
 
     @needs(calls_tools=True)
     def test_a_required_tool_is_asked_for_as_such(self, bench: Bench) -> None:

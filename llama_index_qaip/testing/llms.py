@@ -7,6 +7,7 @@ from llama_index_qaip.testing._errors import ErrorFacts
 from llama_index_qaip.testing._events import EventFacts
 from llama_index_qaip.testing._objects import ObjectFacts
 from llama_index_qaip.testing._prompts import PromptFacts
+from llama_index_qaip.testing._sent import SentFacts
 from llama_index_qaip.testing._sources import SourceFacts
 from llama_index_qaip.testing._streams import StreamFacts
 from llama_index_qaip.testing._structured import StructureFacts
@@ -17,6 +18,7 @@ __all__ = ["LLMContract"]
 
 class LLMContract(
     AnswerFacts,
+    SentFacts,
     StreamFacts,
     SourceFacts,
     EventFacts,

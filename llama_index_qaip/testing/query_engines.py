@@ -1,32 +1,29 @@
 """`QueryEngineContract`: the facts that hold for engines that answer with sources."""
 
-# ruff: noqa: ARG002, D102, S101 -- a test is named by its fact, and made of asserts
+# ruff: noqa: D102, S101 -- a test is named by its fact, and made of asserts
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import pytest
 from llama_index.core.base.base_query_engine import BaseQueryEngine
-from llama_index.core.base.base_selector import BaseSelector, SelectorResult, SingleSelection
 from llama_index.core.base.response.schema import (
     AsyncStreamingResponse,
     Response,
     StreamingResponse,
 )
-from llama_index.core.callbacks import CallbackManager, CBEventType
+from llama_index.core.callbacks import CallbackManager, CBEventType, EventPayload
 from llama_index.core.chat_engine import CondenseQuestionChatEngine
 from llama_index.core.llms import MockLLM
 from llama_index.core.prompts import BasePromptTemplate, PromptTemplate
 from llama_index.core.query_engine import RouterQueryEngine, SubQuestionQueryEngine
-from llama_index.core.question_gen.types import BaseQuestionGenerator, SubQuestion
-from llama_index.core.schema import MetadataMode, QueryBundle
+from llama_index.core.schema import MetadataMode
 from llama_index.core.tools import QueryEngineTool
-from llama_index.core.tools.types import ToolMetadata
 
+from llama_index_qaip.testing._asking import First, Same
 from llama_index_qaip.testing._bench import QUESTION, Bench, both_lanes
-from llama_index_qaip.testing._contract import Contract, needs
+from llama_index_qaip.testing._contract import Contract, good_practice, needs
 from llama_index_qaip.testing._errors import check_error
 from llama_index_qaip.testing._memory import ListMemory
 from llama_index_qaip.testing._prompts import said_by
@@ -81,7 +78,7 @@ class QueryEngineContract(Contract):
     def test_a_streamed_answer_can_be_awaited_whole(self, bench: Bench, a: str) -> None:
         bench.service.answers(self.answer())
         response = bench.call(bench.make(streaming=True), f"{a}query", QUESTION)
-        whole = bench.run(response.get_response()) if a else response.get_response()
+        whole = bench.call(response, "get_response", a=a)
         assert whole.response == self.answer().text
         assert len(whole.source_nodes) == len(SOURCES)
         assert str(self.answer().text) in str(whole)
@@ -101,15 +98,18 @@ class QueryEngineContract(Contract):
         assert len(record.of("QueryStartEvent")) == len(record.of("QueryEndEvent")) == 1
         assert record.open_spans == []
         assert handler.counts(CBEventType.QUERY) == handler.counts(CBEventType.LLM) == (1, 1)
+        assert handler.told(CBEventType.QUERY, EventPayload.RESPONSE) == [response]
+        assert len(handler.told(CBEventType.LLM, EventPayload.RESPONSE)) == 1
 
     @both_lanes
-    @needs(reports_finish=True)
+    @needs(good_practice=True, reports_finish=True)
     def test_metadata_tell_why_the_answer_ended(self, bench: Bench, a: str) -> None:
         bench.service.answers(self.answer())
         response = bench.call(bench.make(streaming=False), f"{a}query", QUESTION)
-        assert response.metadata["finish_reason"] == self.answer().finish
+        assert (response.metadata or {}).get("finish_reason") == self.answer().finish
 
     @both_lanes
+    @good_practice
     @pytest.mark.parametrize("streaming", [False, True], ids=["whole", "streamed"])
     def test_a_failure_is_of_the_package_s_own_kind(
         self, bench: Bench, a: str, streaming: bool
@@ -119,18 +119,58 @@ class QueryEngineContract(Contract):
         check_error(self, error)
         assert getattr(error, self.status_attribute) == 401
 
+    @pytest.mark.parametrize("end", ["cut", "malformed"])
+    @pytest.mark.parametrize("streaming", [False, True], ids=["whole", "streamed"])
     @both_lanes
-    def test_a_stream_that_is_cut_raises(self, bench: Bench, a: str) -> None:
-        bench.service.answers(self.answer(end="cut"))
-        check_error(self, _failure(bench, bench.make(streaming=True), a))
+    def test_a_failure_raises(self, bench: Bench, a: str, streaming: bool, end: str) -> None:
+        bench.service.answers(self.answer(end=end))
+        error = _failure(bench, bench.make(streaming=streaming), a)
+        assert isinstance(error, self.error_class)
 
-    def test_leaving_a_streamed_answer_frees_its_connection(self, bench: Bench) -> None:
+    @pytest.mark.parametrize("how", ["close", "break"])
+    def test_leaving_a_streamed_answer_frees_its_connection(self, bench: Bench, how: str) -> None:
         bench.service.answers(self.answer(end="silence"))
-        response = bench.make(streaming=True).query(QUESTION)
-        for _ in response.response_gen:
-            break
-        response.response_gen.close()
-        assert bench.service.wait_left(0.5)
+        engine, held = bench.make(streaming=True), []
+
+        def begin() -> Any:
+            response = engine.query(QUESTION)
+            held.extend([response] if how == "close" else [])
+            return response.response_gen
+
+        assert bench.left(how, begin, a=False)
+
+    @pytest.mark.parametrize("how", ["close", "break", "cancel"])
+    @good_practice
+    def test_leaving_an_async_answer_frees_its_connection(self, bench: Bench, how: str) -> None:
+        """LlamaIndex's own class lets go of nothing while somebody holds the response."""
+        bench.service.answers(self.answer(end="silence"))
+        engine, held = bench.make(streaming=True), []
+
+        async def begin() -> Any:
+            held.append(await engine.aquery(QUESTION))
+            return held[0].async_response_gen()
+
+        assert bench.left(how, begin, a=True)
+
+    @both_lanes
+    @good_practice
+    def test_an_answer_that_was_read_is_there_whole(self, bench: Bench, a: str) -> None:
+        bench.service.answers(self.answer())
+        response = bench.call(bench.make(streaming=True), f"{a}query", QUESTION)
+        _pieces(bench, response)
+        assert bench.call(response, "get_response", a=a).response == self.answer().text
+
+    @pytest.mark.parametrize("end", ["cut", "malformed", "refused"])
+    @both_lanes
+    @good_practice
+    def test_an_answer_that_broke_is_never_whole(self, bench: Bench, a: str, end: Any) -> None:
+        bench.service.answers(Refusal(401) if end == "refused" else self.answer(end=end))
+        response = bench.call(bench.make(streaming=True), f"{a}query", QUESTION)
+        with pytest.raises(self.error_class):
+            _pieces(bench, response)
+        for read in ("get_response", "__str__", "get_response"):
+            with pytest.raises(self.error_class):
+                bench.call(response, read, a=a if read == "get_response" else "")
 
     def test_prompts_are_templates(self, bench: Bench) -> None:
         prompts = bench.make(streaming=False).get_prompts()
@@ -158,16 +198,26 @@ class QueryEngineContract(Contract):
     def test_a_router_takes_it(self, bench: Bench, a: str, streaming: bool) -> None:
         bench.service.answers(self.answer())
         tool = _tool(bench, streaming=streaming)
-        response = bench.call(RouterQueryEngine(_First(), [tool], llm=MockLLM()), f"{a}query", "q")
+        response = bench.call(RouterQueryEngine(First(), [tool], llm=MockLLM()), f"{a}query", "q")
         pieces = _pieces(bench, response) if streaming else [response.response]
         assert "".join(pieces) == self.answer().text
         assert len(response.source_nodes) == len(SOURCES)
 
     @both_lanes
+    @needs(good_practice=True, reports_finish=True)
+    def test_metadata_of_a_stream_survive_a_router(self, bench: Bench, a: str) -> None:
+        """It replaces what is empty, so what is filled later."""
+        bench.service.answers(self.answer())
+        tool = _tool(bench, streaming=True)
+        response = bench.call(RouterQueryEngine(First(), [tool], llm=MockLLM()), f"{a}query", "q")
+        _pieces(bench, response)
+        assert (response.metadata or {}).get("finish_reason") == self.answer().finish
+
+    @both_lanes
     def test_sub_questions_are_answered_by_it(self, bench: Bench, a: str) -> None:
         bench.service.answers(self.answer())
         engine = SubQuestionQueryEngine.from_defaults(
-            [_tool(bench)], llm=MockLLM(), question_gen=_Same(), use_async=False, verbose=False
+            [_tool(bench)], llm=MockLLM(), question_gen=Same(), use_async=False, verbose=False
         )
         response = bench.call(engine, f"{a}query", QUESTION)
         assert self.answer().text in str(response)
@@ -190,40 +240,6 @@ class QueryEngineContract(Contract):
         for turn in (QUESTION, "And then?"):
             assert said_by(bench, chat, call, turn) == self.answer().text
         assert bench.service.requests[1].says("And then?")
-
-
-class _First(BaseSelector):
-    """Selects the first of all choices."""
-
-    def _get_prompts(self) -> dict[str, Any]:
-        return {}
-
-    def _update_prompts(self, prompts_dict: Any) -> None:
-        pass
-
-    def _select(self, choices: Sequence[ToolMetadata], query: QueryBundle) -> SelectorResult:
-        return SelectorResult(selections=[SingleSelection(index=0, reason="the only one")])
-
-    async def _aselect(self, choices: Sequence[ToolMetadata], query: QueryBundle) -> SelectorResult:
-        return self._select(choices, query)
-
-
-class _Same(BaseQuestionGenerator):
-    """Asks the question itself."""
-
-    def _get_prompts(self) -> dict[str, Any]:
-        return {}
-
-    def _update_prompts(self, prompts_dict: Any) -> None:
-        pass
-
-    def generate(self, tools: Sequence[ToolMetadata], query: QueryBundle) -> list[SubQuestion]:
-        return [SubQuestion(sub_question=query.query_str, tool_name=str(tools[0].name))]
-
-    async def agenerate(
-        self, tools: Sequence[ToolMetadata], query: QueryBundle
-    ) -> list[SubQuestion]:
-        return self.generate(tools, query)
 
 
 def _tool(bench: Bench, *, streaming: bool = False) -> QueryEngineTool:

@@ -151,9 +151,7 @@ def test_a_number_that_may_go_on_is_not_shown(make: Make, server: FaultServer) -
     assert {piece.n for piece in pieces} <= {None, 12345}
 
 
-def test_what_has_come_is_found_by_the_names_of_the_fields(
-    make: Make, server: FaultServer
-) -> None:
+def test_what_has_come_is_found_by_the_names_of_the_fields(make: Make, server: FaultServer) -> None:
     class Place(BaseModel):
         name: str = Field(alias="theName")
         country: str

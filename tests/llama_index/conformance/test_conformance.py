@@ -20,7 +20,6 @@ class Ours(Contract):
 
     kind: ClassVar[type[ServiceLLM]]
     error_class = ServiceError
-    status_attribute = "status"
     retry_after_attribute = "retry_after"
     retryable_attribute = "is_retryable"
     partial_attribute = "partial_text"
@@ -38,6 +37,8 @@ class OfQaip(Ours):
     cites = True
     reports_usage = False
     reports_id = False
+    parameter_field = "domains"
+    parameter_values = (["one.example"], ["two.example"])
 
 
 class OfFireworks(Ours):
@@ -62,6 +63,9 @@ class OfDify(Ours):
     cites = True
     cites_urls = False
     scores = True
+    tells_roles = False
+    parameter_field = "user"
+    parameter_values = ("ada", "grace")
 
 
 class TestQaip(OfQaip, LLMContract):
@@ -106,7 +110,7 @@ class TestDify(OfDify, LLMContract):
 
 class Retrievers(Ours, RetrieverContract):
     def make(self, url: str, **fields: Any) -> Any:
-        return super().make(url, **fields).as_retriever()
+        return self.keep(super().make(url, **fields)).as_retriever()
 
 
 class TestQaipRetriever(OfQaip, Retrievers):
@@ -125,7 +129,8 @@ class QueryEngines(Ours, QueryEngineContract):
     prompt_key = "query_template"
 
     def make(self, url: str, streaming: bool = False, **fields: Any) -> Any:
-        return super().make(url, **fields).as_query_engine(streaming=streaming)
+        llm = self.keep(super().make(url, **fields))
+        return llm.as_query_engine(streaming=streaming)
 
 
 class TestQaipQueryEngine(OfQaip, QueryEngines):
