@@ -66,9 +66,14 @@ def _told(turn: Message) -> Message:
         return Message("user", _behind("Observation: ", turn.content))
     if not turn.tool_calls:
         return turn
-    calls = [f"Action: {call.name}\nAction Input: {call.arguments}" for call in turn.tool_calls]
-    said = [turn.content] if turn.content and isinstance(turn.content, str) else []
-    return Message(turn.role, "\n".join([*said, *calls]), reasoning=turn.reasoning)
+    calls = "\n".join(f"Action: {c.name}\nAction Input: {c.arguments}" for c in turn.tool_calls)
+    return Message(turn.role, _before(turn.content, calls), reasoning=turn.reasoning)
+
+
+def _before(content: str | Sequence[Part], text: str) -> str | Sequence[Part]:
+    if isinstance(content, str):
+        return f"{content}\n{text}" if content else text
+    return [*content, {"type": "text", "text": text}]
 
 
 def _behind(label: str, content: str | Sequence[Part]) -> str | Sequence[Part]:

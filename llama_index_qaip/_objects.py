@@ -29,6 +29,7 @@ __all__ = ["FORMAT", "FUNCTION", "WORDS", "Sought", "Way"]
 
 M = TypeVar("M", bound=BaseModel)
 _OBJECTS = frozenset({"properties", "additionalProperties", "anyOf", "oneOf", "allOf", "$ref"})
+_OURS = frozenset({"messages", "response_format", "tools", "chat_history", "user_msg"})
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,16 @@ class Way:
         prompt_args: Mapping[str, Any],
         llm_kwargs: Mapping[str, Any] | None,
     ) -> dict[str, Any]:
-        """Return the arguments for `chat`."""
+        """Return the arguments for `chat`.
+
+        Raises:
+            InvalidParameterError: ``output_cls`` has no schema of objects, or ``llm_kwargs`` holds
+                what is set here.
+        """
+        if clash := _OURS & (llm_kwargs or {}).keys():
+            raise InvalidParameterError(
+                f"{', '.join(sorted(clash))}: structured prediction sets this itself"
+            )
         messages = llm.messages_for(prompt, **prompt_args)
         return self.offer(llm, output_cls, messages, **(llm_kwargs or {}))
 
@@ -63,6 +73,8 @@ def _schema(output_cls: type[BaseModel]) -> dict[str, Any]:
     Raises:
         InvalidParameterError: it is not that of an object.
     """
+    if not isinstance(output_cls, type) or not issubclass(output_cls, BaseModel):
+        raise InvalidParameterError(f"{output_cls!r} is no pydantic class of objects")
     try:
         schema = output_cls.model_json_schema()
     except PydanticUserError as error:
@@ -76,21 +88,21 @@ def _schema(output_cls: type[BaseModel]) -> dict[str, Any]:
 
 
 def _as_format(
-    _llm: Any, output_cls: type[BaseModel], messages: list[ChatMessage], **call: Any
+    _llm: Any, output_cls: type[BaseModel], messages: list[ChatMessage], /, **call: Any
 ) -> dict[str, Any]:
     wanted = json_schema_format(output_cls.__name__, _schema(output_cls))
     return {**call, "messages": messages, "response_format": wanted}
 
 
 def _as_words(
-    _llm: Any, output_cls: type[BaseModel], messages: list[ChatMessage], **call: Any
+    _llm: Any, output_cls: type[BaseModel], messages: list[ChatMessage], /, **call: Any
 ) -> dict[str, Any]:
     order = ChatMessage(role=MessageRole.SYSTEM, content=schema_in_words(_schema(output_cls)))
     return {**call, "messages": [order, *messages]}
 
 
 def _as_function(
-    llm: Any, output_cls: type[BaseModel], messages: list[ChatMessage], **call: Any
+    llm: Any, output_cls: type[BaseModel], messages: list[ChatMessage], /, **call: Any
 ) -> dict[str, Any]:
     _schema(output_cls)  # what has none can be no function either
     wanted = {**call, "tool_required": True, "tool_choice": None}
@@ -129,7 +141,9 @@ class Sought(Generic[M]):
         self._way = way
         self._cls = cls
         self._flexible = create_flexible_model(cls)
-        self._names = {f.alias: name for name, f in cls.model_fields.items() if f.alias}
+        self._names = {
+            str(f.validation_alias or f.alias): name for name, f in cls.model_fields.items()
+        }
         self._shown: dict[str, Any] = {}
         self._read = 0
 
@@ -166,14 +180,22 @@ class Sought(Generic[M]):
         """
         text = self._way.text(answer)
         why: str | ValidationError = "it holds no JSON object that can be read"
+        empty = None
         for found in objects_in(text):
             if isinstance(found, str):
                 why = "its JSON object is not complete"
                 break
             try:
-                return self._object(found)
+                fitting = self._object(found)
             except ValidationError as error:
                 why = error
+                continue
+            if found:
+                return fitting
+            empty = fitting  # a mere {} may stand in prose
+        else:
+            if empty is not None:
+                return empty
         raise self._missing(answer, text or answer.message.content or "", why)
 
     def _missing(

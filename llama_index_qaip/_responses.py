@@ -56,7 +56,7 @@ class _Read:
         self.nodes: list[NodeWithScore] = []
         # Never empty: LlamaIndex's router would put an empty one of its own in its place.
         self.metadata: dict[str, Any] = {"citations": []}
-        self.begun = False
+        self.ended = False
         self._error: Exception | None = IncompleteStreamError("the answer was not read to its end")
 
     def add(self, answer: ChatResponse) -> str:
@@ -69,7 +69,6 @@ class _Read:
 
     def tokens(self, answers: Generator[ChatResponse, None, None]) -> Generator[str, None, None]:
         """Yield the text of a stream."""
-        self.begun = True
         try:
             with closing(answers):
                 for answer in answers:
@@ -79,12 +78,13 @@ class _Read:
         except Exception as error:
             self._error = error
             raise
+        finally:
+            self.ended = True
 
     async def atokens(
         self, answers: AsyncGenerator[ChatResponse, None]
     ) -> AsyncGenerator[str, None]:
         """Yield the text of a stream."""
-        self.begun = True
         try:
             async with aclosing(answers):
                 async for answer in answers:
@@ -94,6 +94,8 @@ class _Read:
         except Exception as error:
             self._error = error
             raise
+        finally:
+            self.ended = True
 
     def whole(self) -> CitedResponse:
         """Return the answer, which has been read.
@@ -117,7 +119,20 @@ class CitedResponse(_Listed, Response):
         return cls(answer.message.content, read.nodes, read.metadata)
 
 
-class CitedStreamingResponse(_Listed, StreamingResponse):
+class _Streamed(_Listed):
+    """What both growing answers have in common."""
+
+    _read: _Read
+    response_txt: str | None
+
+    def _told(self) -> CitedResponse:
+        """Return the answer, which has been read, and let LlamaIndex's methods know it."""
+        whole = self._read.whole()
+        self.response_txt = whole.response
+        return whole
+
+
+class CitedStreamingResponse(_Streamed, StreamingResponse):
     """An answer that grows; its sources are there when it has been read to its end."""
 
     def __init__(self, answers: Generator[ChatResponse, None, None]) -> None:
@@ -135,13 +150,24 @@ class CitedStreamingResponse(_Listed, StreamingResponse):
         """
         for _ in self.response_gen:
             pass
-        read = self._read.whole()
-        self.response_txt = read.response  # which `print_response_stream` prints
-        return read
+        return self._told()
+
+    def print_response_stream(self) -> None:
+        """Print the answer as it grows; all at once if it has been read.
+
+        Raises:
+            ServiceError: the stream broke off, now or earlier.
+        """
+        if self._read.ended:
+            self._told()
+        super().print_response_stream()
 
 
-class CitedAsyncStreamingResponse(_Listed, AsyncStreamingResponse):
-    """An answer that grows, read without blocking; see `CitedStreamingResponse`."""
+class CitedAsyncStreamingResponse(_Streamed, AsyncStreamingResponse):
+    """An answer that grows, read without blocking; see `CitedStreamingResponse`.
+
+    One reader at a time: a second one waits until the first has ended, or has left.
+    """
 
     def __init__(self, answers: AsyncGenerator[ChatResponse, None]) -> None:
         self._read = _Read()
@@ -150,20 +176,21 @@ class CitedAsyncStreamingResponse(_Listed, AsyncStreamingResponse):
     async def _yield_response(self) -> AsyncGenerator[str, None]:
         """Yield the text; what LlamaIndex's methods read by, all of them."""
         async with self._lock:
-            if self._read.begun:
-                yield self._read.whole().response or ""
+            if self._read.ended:
+                yield self._told().response or ""
                 return
             async with aclosing(self.response_gen) as tokens:
                 async for text in tokens:
                     yield text
+            self._told()
 
     async def get_response(self) -> Response:
         """Return the whole answer, however much of it was read before.
 
         Raises:
-            ServiceError: the stream broke off, now or earlier.
+            ServiceError: the stream broke off, now or earlier, or was left.
         """
         async with self._lock:
             async for _ in self.response_gen:
                 pass
-        return self._read.whole()
+        return self._told()

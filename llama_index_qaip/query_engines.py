@@ -25,6 +25,9 @@ from llama_index_qaip.errors import InvalidParameterError
 
 __all__ = ["CitedQueryEngine"]
 
+_MARK = "\ue000query\ue000"
+"""Stands for a query where a template is tried."""
+
 
 class CitedQueryEngine(BaseQueryEngine):
     """Answers a query with a service's own answer and sources, in one call.
@@ -55,14 +58,16 @@ class CitedQueryEngine(BaseQueryEngine):
     ) -> None:
         self._llm = citing(llm)
         self._streaming = streaming
-        self._query_template = _asking(query_template or QUERY)
+        self._query_template = _asking(llm, query_template or QUERY)
         super().__init__(callback_manager or llm.callback_manager)
 
     def _get_prompts(self) -> PromptDictType:
         return {"query_template": self._query_template}
 
     def _update_prompts(self, prompts: PromptDictType) -> None:
-        self._query_template = _asking(prompts.get("query_template", self._query_template))
+        self._query_template = _asking(
+            self._llm, prompts.get("query_template", self._query_template)
+        )
 
     def _get_prompt_modules(self) -> PromptMixinType:
         return {}
@@ -98,15 +103,15 @@ class CitedQueryEngine(BaseQueryEngine):
         return self.callback_manager.event(CBEventType.QUERY, payload=payload)
 
 
-def _asking(template: BasePromptTemplate) -> BasePromptTemplate:
+def _asking(llm: ServiceLLM, template: BasePromptTemplate) -> BasePromptTemplate:
     """Return a template that asks the query.
 
     Raises:
         InvalidParameterError: it is none, or would leave the query out.
     """
     if isinstance(template, BasePromptTemplate):
-        mapped = {*(template.template_var_mappings or ()), *(template.function_mappings or ())}
-        if "query_str" in {*template.template_vars, *mapped}:
+        asked = llm.messages_for(template, query_str=_MARK)
+        if any(_MARK in (message.content or "") for message in asked):
             return template
     raise InvalidParameterError(
         "query_template is a prompt template with {query_str} in it, such as "

@@ -136,9 +136,9 @@ class Connection(BaseModel):
 
     def __getstate__(self) -> dict[Any, Any]:
         """Leave out what may be secret or cannot travel."""
-        state = dict(super().__getstate__())
-        state["__dict__"] = {k: None if k in TRANSIENT else v for k, v in state["__dict__"].items()}
-        return state
+        sent = self.__copy__()  # LlamaIndex takes out of an object what cannot be pickled
+        vars(sent).update(dict.fromkeys(TRANSIENT))
+        return dict(super(Connection, sent).__getstate__())
 
     def settings(self, backend: Backend) -> Settings:
         """Return the checked settings for a service.

@@ -27,7 +27,7 @@ _ANY = ("any", "required", True)
 _PLAIN = {"auto": "auto", "none": "none", False: "none"}
 # Braces in prose are no objects: a brace, then a key, or the end of what has arrived.
 _OPENING = re.compile(r'\{\s*(?:\}|"(?:[^"\\]|\\.)*(?:"\s*(?::|\Z)|\Z))', re.DOTALL)
-_PIECES = re.compile(r'"(?:[^"\\]|\\.)*"|[{}]', re.DOTALL)
+_PIECES = re.compile(r'"(?:[^"\\]|\\.)*+(?:"|\\?\Z)|[{}]', re.DOTALL)  # a cut string is one, too
 _UNFINISHED_NUMBER = re.compile(r"[:\[,]\s*[-+.\deE]+\Z")
 _DECODER = json.JSONDecoder(strict=False)  # line breaks in strings are common
 
@@ -134,7 +134,7 @@ def _answer(text: str) -> str:
     """Return a text without the reasoning before it."""
     if not text.lstrip().startswith("<think>"):
         return text
-    return text.rpartition("</think>")[2] if "</think>" in text else ""
+    return text.partition("</think>")[2]
 
 
 def _closing(text: str, start: int) -> int | None:

@@ -232,6 +232,27 @@ def test_a_tool_s_turns_are_text_where_no_tools_are_taken(
     assert all((piece in sent) is (service != "fireworks") for piece in told)
 
 
+def test_a_tool_s_turn_keeps_its_pictures(make: Make, server: FaultServer) -> None:
+    server.replies(OPENAI)
+    picture = ImageBlock(url="https://img.example/a.png")
+    asked = ChatMessage(role="assistant", blocks=[picture, *CALLED[1].blocks])
+    seen = ChatMessage([picture], role="tool", additional_kwargs={"tool_call_id": "7"})
+    make("perplexity").chat([ChatMessage("q"), asked, seen])
+    _, assistant, user = (turn["content"] for turn in server.requests[0].json()["messages"])
+    kinds = [[part["type"] for part in content] for content in (assistant, user)]
+    assert kinds == [["image_url", "text", "text"], ["text", "image_url"]]
+
+
+@pytest.mark.parametrize("fields", [{"api_key": lambda: KEY}, {"http_client": httpx.Client()}])
+def test_pickling_leaves_the_object_as_it_was(
+    fields: dict[str, Any], make: Make, server: FaultServer
+) -> None:
+    server.replies(OPENAI)
+    llm = make("perplexity", **fields)
+    pickle.dumps(llm)
+    assert llm.complete("q").text == "a"
+
+
 def test_tool_calls_of_older_integrations_are_kept(make: Make, server: FaultServer) -> None:
     server.replies(OPENAI)
     kept = {"id": "7", "type": "function", "function": {"name": "f", "arguments": "{}"}}

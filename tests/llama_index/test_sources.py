@@ -117,7 +117,27 @@ def test_a_template_that_leaves_the_query_out_is_refused(template: Any, make: Ma
     with pytest.raises(InvalidParameterError, match="query_str"):
         engine.update_prompts({"query_template": template})
     mapped = PromptTemplate("{question}", template_var_mappings={"query_str": "question"})
-    assert CitedQueryEngine(make("qaip"), query_template=mapped)
+    made = PromptTemplate("{q}", function_mappings={"q": lambda **given: given["query_str"]})
+    for working in (mapped, made):
+        assert CitedQueryEngine(make("qaip"), query_template=working)
+
+
+@both
+async def test_a_streamed_answer_is_also_what_str_and_tools_give(
+    mode: str, server: FaultServer, make: Make, serve: Serve
+) -> None:
+    case = serve("perplexity/stream_2026_06_pings")
+    async with make("perplexity") as llm:
+        engine = llm.as_query_engine(streaming=True)
+        given = await engine.aquery("q") if mode == "async" else engine.query("q")
+        if mode == "async":
+            assert "".join([t async for t in given.async_response_gen()]) == case.expected["text"]
+        for _ in range(2):
+            assert str(given) == case.expected["text"]
+        assert (await answer(engine, mode))[1].response == case.expected["text"]
+    if mode == "sync":
+        tool = QueryEngineTool.from_defaults(engine)
+        assert tool.call("q").content == case.expected["text"]
 
 
 @both

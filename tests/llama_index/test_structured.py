@@ -109,11 +109,23 @@ async def test_a_function_s_arguments_can_be_the_object(
         ('{"name": 7}', "stop", "should be a valid string"),
         (INNER, "stop", "no JSON object that can be read"),
         (INNER[:-1], "stop", "not complete"),
+        ('{"name": "f() {} \\"', "length", "cut at max_tokens: its JSON object is not complete"),
+        ('{"code": "return {1}} const x = {}; con', "length", "not complete"),
         ('<think>{"name": "Oslo"}', "stop", "no JSON object"),
         ("I would not know.", "stop", "no JSON object.*I would not know"),
         ("", "stop", "no JSON object"),
     ],
-    ids=["cut", "broken", "inner", "inner-cut", "thought", "prose", "empty"],
+    ids=[
+        "cut",
+        "broken",
+        "inner",
+        "inner-cut",
+        "quote-cut",
+        "string-cut",
+        "thought",
+        "prose",
+        "empty",
+    ],
 )
 async def test_what_is_no_such_object_raises(
     text: str, finish: str, why: str, form: str, *, make: Make, server: FaultServer
@@ -131,6 +143,30 @@ async def test_a_model_that_does_not_call_the_function_raises(
     server.replies(said(form, "I would not know."))
     with pytest.raises(InvalidOutputError, match="I would not know"):
         await predicted(make("fireworks", **by_function), form, "sync")
+
+
+def test_empty_braces_in_prose_are_not_the_object(make: Make, server: FaultServer) -> None:
+    class Options(BaseModel):
+        n: int = 0
+
+    server.replies(said("whole", 'Like {} this: {"n": 3}'), said("whole", "None: {}"))
+    llm = make("perplexity")
+    assert llm.structured_predict(Options, PROMPT, x=1) == Options(n=3)
+    assert llm.structured_predict(Options, PROMPT, x=1) == Options(n=0)
+
+
+@pytest.mark.parametrize(
+    "given", [{"messages": []}, {"tools": []}, {"response_format": {}}], ids=str
+)
+def test_what_a_prediction_sets_itself_is_refused(
+    given: dict[str, Any], make: Make, server: FaultServer
+) -> None:
+    for mode in ({}, by_function):
+        with pytest.raises(InvalidParameterError, match="sets this itself"):
+            make("fireworks", **mode).structured_predict(Town, PROMPT, given, x=1)
+    with pytest.raises(InvalidParameterError, match="no pydantic class"):
+        make("fireworks").structured_predict(list[Town], PROMPT, x=1)
+    assert server.requests == []
 
 
 def test_a_class_without_a_schema_is_refused(make: Make, server: FaultServer) -> None:
