@@ -62,6 +62,7 @@ class ServiceLLM(Service, LLM):
         hide_input_in_errors=True,
         populate_by_name=True,
         protected_namespaces=(),
+        defer_build=True,  # who imports five classes uses one of them
     )
 
     text_endpoint: ClassVar[Endpoint | None] = None

@@ -50,6 +50,7 @@ class Params(BaseModel):
         hide_input_in_errors=True,
         populate_by_name=True,
         protected_namespaces=(),
+        defer_build=True,  # who imports five services uses one of them
     )
 
     synonyms: ClassVar[Mapping[str, str]] = {}
