@@ -60,11 +60,14 @@ class _Read:
         self._error: Exception | None = IncompleteStreamError("the answer was not read to its end")
 
     def add(self, answer: ChatResponse) -> str:
-        """Take what an answer says; in a stream only the last one says more than text."""
+        """Take what an answer says, and return its new text.
+
+        In a stream the last one says all: also the text, parts of which may have been withdrawn.
+        """
         if is_whole(answer):
+            self.text = answer.message.content or ""
             self.metadata.update(answer.additional_kwargs)
             self.nodes.extend(as_nodes(self.metadata["citations"]))
-        self.text += answer.delta or ""
         return answer.delta or ""
 
     def tokens(self, answers: Generator[ChatResponse, None, None]) -> Generator[str, None, None]:
@@ -116,7 +119,7 @@ class CitedResponse(_Listed, Response):
         """Return a whole answer of an LLM."""
         read = _Read()
         read.add(answer)
-        return cls(answer.message.content, read.nodes, read.metadata)
+        return cls(read.text, read.nodes, read.metadata)
 
 
 class _Streamed(_Listed):

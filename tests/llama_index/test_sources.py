@@ -123,6 +123,16 @@ def test_a_template_that_leaves_the_query_out_is_refused(template: Any, make: Ma
 
 
 @both
+async def test_text_that_the_service_withdrew_is_not_in_the_answer(
+    mode: str, make: Make, serve: Serve
+) -> None:
+    case = serve("dify/stream_message_replace_early")
+    async with make("dify") as llm:
+        _, read = await answer(llm.as_query_engine(streaming=True), mode)
+    assert read.response == case.expected["text"]
+
+
+@both
 async def test_a_streamed_answer_is_also_what_str_and_tools_give(
     mode: str, server: FaultServer, make: Make, serve: Serve
 ) -> None:
