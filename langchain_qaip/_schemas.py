@@ -8,14 +8,13 @@ from langchain_core.utils.function_calling import convert_to_json_schema
 
 from qaip_core import Message
 from qaip_core.errors import InvalidParameterError
-from qaip_core.structured import json_schema_format, schema_in_words
+from qaip_core.structured import is_object_schema, json_schema_format, schema_in_words
 
 __all__ = ["Method", "instructions", "to_json_schema", "to_response_format"]
 
 Method: TypeAlias = Literal["json_schema", "function_calling", "json_mode"]
 
 _FORMATS = frozenset({"text", "json_object", "json_schema", "grammar", "regex"})
-_OBJECTS = frozenset({"properties", "anyOf", "oneOf", "allOf"})
 
 
 def to_json_schema(schema: Any, strict: bool | None = None) -> dict[str, Any]:
@@ -32,7 +31,7 @@ def to_json_schema(schema: Any, strict: bool | None = None) -> dict[str, Any]:
         described = convert_to_json_schema(schema, strict=strict)
         if "properties" not in described and isinstance(schema, dict):
             described = dict(schema)  # maps, unions: LangChain keeps objects with properties only
-        if described.get("type") != "object" and not described.keys() & _OBJECTS:
+        if not is_object_schema(described):
             raise ValueError("it is not a schema of objects")
     except (TypeError, ValueError) as error:
         raise InvalidParameterError(

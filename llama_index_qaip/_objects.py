@@ -19,6 +19,7 @@ from llama_index_qaip._base import ServiceLLM
 from llama_index_qaip.errors import InvalidOutputError, InvalidParameterError
 from qaip_core.backend import faults
 from qaip_core.structured import (
+    is_object_schema,
     json_schema_format,
     objects_in,
     partial_object_in,
@@ -28,7 +29,6 @@ from qaip_core.structured import (
 __all__ = ["FORMAT", "FUNCTION", "WORDS", "Sought", "Way"]
 
 M = TypeVar("M", bound=BaseModel)
-_OBJECTS = frozenset({"properties", "additionalProperties", "anyOf", "oneOf", "allOf", "$ref"})
 _OURS = frozenset({"messages", "response_format", "tools", "chat_history", "user_msg"})
 
 
@@ -79,7 +79,7 @@ def _schema(output_cls: type[BaseModel]) -> dict[str, Any]:
         schema = output_cls.model_json_schema()
     except PydanticUserError as error:
         raise InvalidParameterError(f"{output_cls.__name__} has no schema: {error}") from None
-    if schema.get("type") != "object" and not schema.keys() & _OBJECTS:
+    if not is_object_schema(schema):
         raise InvalidParameterError(
             f"{output_cls.__name__} is no object but {schema.get('type')}: make it the field of a "
             "class"

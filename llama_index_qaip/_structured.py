@@ -26,6 +26,8 @@ __all__ = ["ObjectLLM"]
 M = TypeVar("M", bound=BaseModel)
 
 
+# LlamaIndex's own methods are untyped, or say PromptTemplate where they take any template: hence
+# the ignored types below.
 class ObjectLLM(ServiceLLM):
     """An LLM whose answers can be objects of a class.
 

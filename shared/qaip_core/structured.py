@@ -13,6 +13,7 @@ from qaip_core.errors import InvalidParameterError
 
 __all__ = [
     "ToolChoice",
+    "is_object_schema",
     "json_schema_format",
     "objects_in",
     "partial_object",
@@ -23,6 +24,7 @@ __all__ = [
 
 ToolChoice: TypeAlias = str | bool | dict[str, Any] | None
 
+_OBJECTS = frozenset({"properties", "additionalProperties", "anyOf", "oneOf", "allOf", "$ref"})
 _ANY = ("any", "required", True)
 _PLAIN = {"auto": "auto", "none": "none", False: "none"}
 # Braces in prose are no objects: a brace, then a key, or the end of what has arrived.
@@ -30,6 +32,13 @@ _OPENING = re.compile(r'\{\s*(?:\}|"(?:[^"\\]|\\.)*(?:"\s*(?::|\Z)|\Z))', re.DOT
 _PIECES = re.compile(r'"(?:[^"\\]|\\.)*+(?:"|\\?\Z)|[{}]', re.DOTALL)  # a cut string is one, too
 _UNFINISHED_NUMBER = re.compile(r"[:\[,]\s*[-+.\deE]+\Z")
 _DECODER = json.JSONDecoder(strict=False)  # line breaks in strings are common
+
+
+def is_object_schema(schema: Mapping[str, Any]) -> bool:
+    """Tell whether a JSON schema may be one of objects, the only kind that all services take."""
+    return schema.get("type") == "object" or (
+        "type" not in schema and bool(schema.keys() & _OBJECTS)
+    )
 
 
 def json_schema_format(

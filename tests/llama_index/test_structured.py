@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from datetime import date
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -84,6 +85,7 @@ async def test_the_schema_is_asked_for_and_the_object_found(
     assert [turn["content"] for turn in body["messages"]] == ["Be brief.", "Which town is 1?"]
     assert body["max_tokens"] == 50
     if form == "streamed":
+        assert all(piece != later for piece, later in pairwise(growing))
         names = list(dict.fromkeys(piece.name for piece in growing))
         assert names == ["Be", "Bergen"]
 
