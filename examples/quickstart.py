@@ -133,7 +133,7 @@ def about(sandbox: Sandbox) -> str:
 
 
 def on_sandbox(folder: Path, question: str) -> None:
-    with Sandbox(folder, pace=0.01) as sandbox:
+    with Sandbox(folder, tokens_per_second=100) as sandbox:
         os.environ.update(sandbox.env)
         if not sandbox.documents:
             raise FileNotFoundError(f"no text or Markdown files in {folder}")

@@ -1,11 +1,9 @@
 """The pieces of HTTP that the protocols share: JSON in its dialects, events, paced streams."""
 
-import asyncio
 import json
 import uuid
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from contextlib import aclosing
-from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from starlette.responses import Response, StreamingResponse
@@ -13,7 +11,6 @@ from starlette.types import Send
 
 __all__ = [
     "Json",
-    "Pace",
     "Refusal",
     "Stream",
     "compact",
@@ -96,31 +93,6 @@ def interleave(columns: Iterable[Iterable[_Item]]) -> list[_Item]:
     return [column[row] for row in range(longest) for column in waiting if row < len(column)]
 
 
-@dataclass(frozen=True, slots=True)
-class Pace:
-    """How fast streams run.
-
-    `delay` is the time between two frames, `ping_every` the silence after which a keep-alive goes
-    out, both in seconds.
-    """
-
-    delay: float
-    ping_every: float
-
-    async def walk(self, frames: Iterable[bytes], ping: bytes) -> AsyncGenerator[bytes, None]:
-        """Yield `frames` at this pace, with `ping` wherever the silence gets too long."""
-        first = True
-        for frame in frames:
-            silence = 0.0 if first else self.delay
-            first = False
-            while ping and silence > self.ping_every:
-                await asyncio.sleep(self.ping_every)
-                silence -= self.ping_every
-                yield ping
-            await asyncio.sleep(silence)
-            yield frame
-
-
 class Stream(StreamingResponse):
     """A streamed body that is closed at once when the client goes away."""
 
@@ -131,9 +103,9 @@ class Stream(StreamingResponse):
         headers: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__(frames, headers=headers, media_type=media_type)
-        self._frames = frames
+        self.frames = frames
 
     async def stream_response(self, send: Send) -> None:
         """Send the frames one by one."""
-        async with aclosing(self._frames):
+        async with aclosing(self.frames):
             await super().stream_response(send)

@@ -1,9 +1,9 @@
-"""The ASGI application: the services side by side, and a journal of what they were asked."""
+"""The ASGI application: the services side by side, a page, and a journal of what they are asked."""
 
 import json
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
-from typing import Literal, cast
+import time
+from collections.abc import Awaitable, Callable
+from typing import cast
 
 import starlette.routing
 from starlette.applications import Starlette
@@ -13,51 +13,39 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ._wire import Json, Refusal, json_response
+from .control import routes
+from .faults import Fault, fault_of
+from .faulty import Words, hampered, instead
+from .guard import CONTROL, Guard
+from .journal import Journal, Record
 from .protocols import SERVICES
-from .service import Call, Library, Options, Route, Service, State
+from .service import Call, Route, Service
+from .switches import Switches
+from .world import World
 
-__all__ = ["Record", "create_app"]
+__all__ = ["FAULT_HEADER", "SWITCHES_HEADER", "create_app"]
+
+FAULT_HEADER = "x-sandbox-fault"
+"""The request header that asks for a fault, as `faults.fault_of` reads it."""
+
+SWITCHES_HEADER = "x-sandbox-switches"
+"""The request header that sets switches for one request, as a JSON object."""
 
 _SECRET = frozenset({"authorization", "proxy-authorization", "x-api-key", "cookie"})
+_RECORD = "qaip_sandbox.record"
 
 
-@dataclass(slots=True)
-class Record:
-    """One request that the sandbox has answered.
-
-    `headers` lacks every header that carries a key. `body` is the parsed JSON body, or None.
-    `state` is "open" while the answer is being sent, then "complete", or "aborted" when the client
-    went away before its end.
-    """
-
-    service: str
-    method: str
-    path: str
-    headers: dict[str, str]
-    body: Json
-    status: int
-    state: Literal["open", "complete", "aborted"] = "open"
-
-
-def create_app(library: Library, options: Options, journal: list[Record]) -> ASGIApp:
-    """Build the application that serves `library` and writes `journal`."""
-    state = State()
+def create_app(world: World) -> ASGIApp:
+    """Build the application that serves `world`."""
     mounts = [
-        starlette.routing.Mount(
-            service.base_path, _service_app(service, library, options, state), name=service.name
-        )
+        starlette.routing.Mount(service.base_path, _Desk(service, world).app(), name=service.name)
         for service in SERVICES
     ]
     root = Starlette(
-        routes=[starlette.routing.Route("/", _listing), *mounts],
+        routes=[*routes(world), *mounts],
         exception_handlers={HTTPException: _unknown},
     )
-    return _Journal(root, journal)
-
-
-async def _listing(request: Request) -> Response:
-    base = str(request.base_url).rstrip("/")
-    return json_response({service.name: base + service.base_path for service in SERVICES})
+    return Guard(_Recorder(root, world), world)
 
 
 async def _unknown(_: Request, error: Exception) -> Response:
@@ -68,52 +56,116 @@ def _status(error: Exception) -> int:
     return error.status_code if isinstance(error, HTTPException) else 500
 
 
-def _service_app(service: Service, library: Library, options: Options, state: State) -> Starlette:
-    def endpoint(route: Route) -> Callable[[Request], Awaitable[Response]]:
+class _Desk:
+    """Where the requests of one service arrive."""
+
+    def __init__(self, service: Service, world: World) -> None:
+        self._service = service
+        self._world = world
+
+    def app(self) -> Starlette:
+        """Return the service as an application."""
+        app = Starlette(
+            routes=[
+                starlette.routing.Route(r.path, self._endpoint(r), methods=[r.method])
+                for r in self._service.routes
+            ],
+            exception_handlers={HTTPException: self._failed, Refusal: _refused},
+        )
+        # A redirect would repeat a POST elsewhere, which none of the services does.
+        app.router.redirect_slashes = False
+        return app
+
+    def _endpoint(self, route: Route) -> Callable[[Request], Awaitable[Response]]:
         async def answer(request: Request) -> Response:
-            raw = await request.body()
-            key = service.key_of(request.headers)
-            if key != service.keys[route.key_name]:
-                return service.unauthorized(key)
+            raw = await self._body(request)
+            switches = self._switches(request)
+            fault = self._fault(request)
+            record: Record = request.scope[_RECORD]
+            words = self._words(request, switches)
+            if fault:
+                record.fault = fault.kind
+                response = instead(fault, words)
+                if response:
+                    return response
             parameters = {**request.query_params, **request.path_params}
-            return await route.handler(
-                Call(request.headers, raw, parameters, library, options, state)
-            )
+            pace = self._world.pace(record.number)
+            call = Call(request.headers, raw, parameters, self._world, switches, pace, record)
+            response = self._service.authorize(call, route.key_name)
+            try:
+                response = response or await route.handler(call)
+            except Refusal as refusal:
+                response = refusal.response
+            return hampered(response, fault, words) if fault else response
 
         return answer
 
-    async def failed(_: Request, error: Exception) -> Response:
-        response = service.failed(_status(error))
+    async def _body(self, request: Request) -> bytes:
+        body = bytearray()
+        async for part in request.stream():
+            body += part
+            if len(body) > self._world.largest:
+                raise HTTPException(413)
+        return bytes(body)
+
+    def _switches(self, request: Request) -> Switches:
+        now = self._world.switches[self._service.name]
+        wanted = request.headers.get(SWITCHES_HEADER)
+        if wanted is None:
+            return now
+        try:
+            return self._service.switches.chosen(json.loads(wanted), now)
+        except ValueError as error:
+            raise _misused(SWITCHES_HEADER, error) from None
+
+    def _fault(self, request: Request) -> Fault | None:
+        wanted = request.headers.get(FAULT_HEADER)
+        if wanted is None:
+            return self._world.faults.take(self._service.name, request.url.path)
+        try:
+            return fault_of(json.loads(wanted) if wanted.startswith("{") else wanted)
+        except ValueError as error:
+            raise _misused(FAULT_HEADER, error) from None
+
+    def _words(self, request: Request, switches: Switches) -> Words:
+        service = self._service
+        return Words(
+            failed=lambda status, message: service.failed(status, switches, message),
+            error_event=lambda message: service.error_event(switches, message),
+            ping=service.ping(switches),
+            hang_up=lambda: self._world.hang_up(request.scope["client"]),
+        )
+
+    async def _failed(self, _: Request, error: Exception) -> Response:
+        switches = self._world.switches[self._service.name]
+        response = self._service.failed(_status(error), switches, None)
         response.headers.update(getattr(error, "headers", None) or {})
         return response
 
-    async def refused(_: Request, error: Exception) -> Response:
-        return cast("Refusal", error).response
 
-    app = Starlette(
-        routes=[
-            starlette.routing.Route(route.path, endpoint(route), methods=[route.method])
-            for route in service.routes
-        ],
-        exception_handlers={HTTPException: failed, Refusal: refused},
-    )
-    # A redirect would repeat a POST elsewhere, which none of the services does.
-    app.router.redirect_slashes = False
-    return app
+async def _refused(_: Request, error: Exception) -> Response:
+    return cast("Refusal", error).response
 
 
-class _Journal:
+def _misused(header: str, error: ValueError) -> Refusal:
+    return Refusal(json_response({"error": f"{header}: {error}"}, 400))
+
+
+class _Recorder:
     """Middleware that writes one record per request, before the answer's first byte is sent."""
 
-    def __init__(self, app: ASGIApp, journal: list[Record]) -> None:
+    def __init__(self, app: ASGIApp, world: World) -> None:
         self._app = app
-        self._journal = journal
+        self._journal = world.journal
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
+        """Pass a request on, and note what becomes of it."""
+        if scope["path"] == "/" or scope["path"].startswith(CONTROL):
+            await self._app(scope, receive, send)
             return
+        record = _record(scope, self._journal)
+        scope[_RECORD] = record
         body = bytearray()
-        record: Record | None = None
 
         async def read() -> Message:
             message = await receive()
@@ -121,35 +173,60 @@ class _Journal:
             return message
 
         async def write(message: Message) -> None:
-            nonlocal record
             if message["type"] == "http.response.start":
-                record = _record(scope, bytes(body), message["status"])
-                self._journal.append(record)
-            elif record and not message.get("more_body", False):
-                record.state = "complete"
+                record.body = _json(bytes(body))
+                _begun(record, message)
+                self._journal.begin(record)
+            else:
+                _went_on(record, message)
             await send(message)
 
         try:
             await self._app(scope, read, write)
         finally:
-            if record and record.state == "open":
-                record.state = "aborted"
+            _ended(record, self._journal, bytes(body))
 
 
-def _record(scope: Scope, body: bytes, status: int) -> Record:
-    path = scope["path"]
+def _record(scope: Scope, journal: Journal) -> Record:
     headers = {
         name.decode("latin-1"): value.decode("latin-1")
         for name, value in scope["headers"]
         if name.decode("latin-1") not in _SECRET
     }
+    path = scope["path"]
+    service = next((s.name for s in SERVICES if path.startswith(f"{s.base_path}/")), "")
     return Record(
-        _service_name(path, SERVICES), scope["method"], path, headers, _json(body), status
-    )
+        number=journal.next_number(), service=service, method=scope["method"], path=path,
+        headers=headers, at=time.time(), started=time.monotonic(),
+        connection=(scope["client"] or ("", 0))[1],
+    )  # fmt: skip
 
 
-def _service_name(path: str, services: Sequence[Service]) -> str:
-    return next((s.name for s in services if path.startswith(f"{s.base_path}/")), "")
+def _begun(record: Record, message: Message) -> None:
+    headers = dict(message["headers"])
+    record.status = message["status"]
+    record.first_byte = time.monotonic()
+    record.retry_after = headers.get(b"retry-after", b"").decode("latin-1")
+    record.streamed = b"content-length" not in headers
+
+
+def _went_on(record: Record, message: Message) -> None:
+    body = message.get("body", b"")
+    record.frames += bool(body)
+    record.sent += len(body)
+    if not message.get("more_body", False):
+        record.state = "complete"
+
+
+def _ended(record: Record, journal: Journal, body: bytes) -> None:
+    record.ended = time.monotonic()
+    if record.state == "open":
+        record.state = "aborted"
+    if not record.first_byte:
+        record.body = _json(body)
+        journal.begin(record)
+    else:
+        journal.end(record)
 
 
 def _json(body: bytes) -> Json:

@@ -23,7 +23,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     options = _parser().parse_args(arguments)
     try:
-        sandbox = Sandbox(options.folder, host=options.host, port=options.port, pace=options.pace)
+        sandbox = Sandbox(
+            options.folder,
+            host=options.host,
+            port=options.port,
+            token=options.token,
+            tokens_per_second=options.tokens_per_second,
+        )
         with sandbox:
             _announce(sandbox, options.host)
             threading.Event().wait()
@@ -45,8 +51,9 @@ def _parser() -> argparse.ArgumentParser:
     serve.add_argument("--port", type=int, default=0, help="the port (default: any free one)")
     serve.add_argument("--host", default="127.0.0.1", help="the address (default: %(default)s)")
     serve.add_argument(
-        "--pace", type=float, default=0.0, help="seconds between the pieces of a stream"
+        "--tokens-per-second", type=float, help="the rate of streams (default: at once)"
     )
+    serve.add_argument("--token", help="what callers must know; needed for other machines")
     return parser
 
 

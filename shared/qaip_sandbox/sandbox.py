@@ -1,21 +1,24 @@
 """The sandbox: five services on loopback, answering from a folder of documents."""
 
 import asyncio
-import os
 import socket
 import threading
-from contextlib import suppress
+from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
-from typing import Literal, Self
+from typing import Self
 
-import uvicorn
-
-from .app import Record, create_app
+from .app import create_app
 from .documents import Chunk, Document, read_folder
+from .faults import Faults
+from .guard import is_loopback
 from .index import Index
+from .journal import Record
+from .physics import Physics
 from .protocols import SERVICES
-from .service import Library, Options
+from .server import Server, listen
+from .switches import Chosen
+from .world import Library, World
 
 __all__ = ["Sandbox"]
 
@@ -27,24 +30,33 @@ class Sandbox:
     `stop`. It may be started again after it was stopped.
 
     Args:
-        folder: The folder whose text and Markdown files the services answer from. It is read once,
-            at the start.
+        folder: The folder whose documents the services answer from. It is only read.
         host: The address to listen on.
         port: The port to listen on, 0 for any free one.
-        pace: The time between two pieces of a stream, in seconds, 0 or more.
-        ping_every: The silence in a stream after which a service that sends keep-alives (PAIS,
-            Perplexity, Dify) sends one, in seconds, above 0.
-        perplexity_profile: The shape of Perplexity's answers: that of June 2026, "seed" for that
-            of 2024, or "retired" for the refusal that valid keys get since September 2026.
-        qaip_profile: The generation of Qaip's parameters and citations.
+        token: What callers must know, at least 16 characters; it takes the place of every
+            service's key, and opens the page. Needed where `host` is not a loopback address.
+        allowed_hosts: Names, besides localhost and IP addresses, that requests may call it by.
+        first_token: The time before the first token of an answer, in seconds, 0 or more.
+        tokens_per_second: The rate of the tokens after it, above 0; None for no wait at all.
+        jitter: By which share of itself each of these waits may differ, 0 to 1.
+        seed: What the jitter is drawn from.
+        ping_every: The silence in a stream after which a service that sends keep-alives (Qaip,
+            PAIS, Perplexity, Dify) sends one, in seconds, above 0.
+        qaip: The switches of Qaip, as `QaipSwitches` or as a mapping, such as
+            `{"profile": "seed"}`.
+        fireworks: The switches of Fireworks.
+        pais: The switches of PAIS.
+        perplexity: The switches of Perplexity.
+        dify: The switches of Dify.
 
     Attributes:
         requests: What the services were asked, oldest first. It outlives a stop.
+        faults: The faults that wait for a request.
         documents: The documents as they were read; empty before the first start.
         chunks: The passages of the documents that answers are quoted from.
 
     Raises:
-        ValueError: a time or the port is out of range.
+        ValueError: a time, the port or a switch is out of range, or a token is missing.
     """
 
     def __init__(
@@ -53,23 +65,49 @@ class Sandbox:
         *,
         host: str = "127.0.0.1",
         port: int = 0,
-        pace: float = 0.0,
+        token: str | None = None,
+        allowed_hosts: Iterable[str] = (),
+        first_token: float = 0.0,
+        tokens_per_second: float | None = None,
+        jitter: float = 0.0,
+        seed: int = 0,
         ping_every: float = 10.0,
-        perplexity_profile: Literal["2026-06", "seed", "retired"] = "2026-06",
-        qaip_profile: Literal["later", "seed"] = "later",
+        qaip: Chosen = None,
+        fireworks: Chosen = None,
+        pais: Chosen = None,
+        perplexity: Chosen = None,
+        dify: Chosen = None,
     ) -> None:
-        if pace < 0 or ping_every <= 0:
-            raise ValueError("pace must be 0 or more, ping_every above 0 seconds")
         if not 0 <= port <= 65535:
             raise ValueError("port must be between 0 and 65535")
-        self.requests: list[Record] = []
+        _check_token(host, token)
+        chosen: dict[str, Chosen] = {
+            "qaip": qaip,
+            "fireworks": fireworks,
+            "pais": pais,
+            "perplexity": perplexity,
+            "dify": dify,
+        }
+        self._world = World(
+            library=Library((), Index(())),
+            keys={n: token or key for service in SERVICES for n, key in service.keys.items()},
+            switches={s.name: s.switches.chosen(chosen[s.name]) for s in SERVICES},
+            physics=Physics.checked(
+                first_token=first_token,
+                tokens_per_second=tokens_per_second,
+                jitter=jitter,
+                seed=seed,
+                ping_every=ping_every,
+            ),
+            token=token,
+            hosts=frozenset({*allowed_hosts, socket.gethostname()} if token else allowed_hosts),
+        )
         self.documents: tuple[Document, ...] = ()
         self.chunks: tuple[Chunk, ...] = ()
         self._folder = Path(folder)
         self._address = (host, port)
-        self._options = Options(pace, ping_every, perplexity_profile, qaip_profile)
         self._url = ""
-        self._server: _Server | None = None
+        self._server: Server | None = None
         self._thread: threading.Thread | None = None
         self._failure: Exception | None = None
 
@@ -90,8 +128,50 @@ class Sandbox:
         variables: dict[str, str] = {}
         for service in SERVICES:
             variables[service.base_url_name] = self.url + service.base_path
-            variables |= service.keys
+            variables |= {name: self._world.keys[name] for name in service.keys}
         return variables
+
+    @property
+    def requests(self) -> list[Record]:
+        """What the services were asked, oldest first."""
+        return self._world.journal.records
+
+    @property
+    def faults(self) -> Faults:
+        """The faults that wait for a request; `add` queues more."""
+        return self._world.faults
+
+    @property
+    def physics(self) -> Physics:
+        """How fast answers are; assign another to change it."""
+        return self._world.physics
+
+    @physics.setter
+    def physics(self, physics: Physics) -> None:
+        self._world.physics = physics
+
+    def switch(
+        self,
+        *,
+        qaip: Chosen = None,
+        fireworks: Chosen = None,
+        pais: Chosen = None,
+        perplexity: Chosen = None,
+        dify: Chosen = None,
+    ) -> None:
+        """Set switches of services while they run; what is not named stays as it is.
+
+        Raises:
+            ValueError: there is no such switch or value.
+        """
+        wanted: dict[str, Chosen] = {
+            "qaip": qaip,
+            "fireworks": fireworks,
+            "pais": pais,
+            "perplexity": perplexity,
+            "dify": dify,
+        }
+        self._world.switch({name: chosen for name, chosen in wanted.items() if chosen})
 
     def start(self) -> Self:
         """Read the folder and begin to listen.
@@ -106,7 +186,7 @@ class Sandbox:
         self.documents = tuple(read_folder(self._folder))
         self.chunks = tuple(chunk for document in self.documents for chunk in document.chunks())
         host, port = self._address
-        listener = _listen(host, port)
+        listener = listen(host, port)
         shown = f"[{host}]" if ":" in host else host
         self._url = f"http://{shown}:{listener.getsockname()[1]}"
         ready = threading.Event()
@@ -147,12 +227,9 @@ class Sandbox:
     def _serve(self, listener: socket.socket, ready: threading.Event) -> None:
         # The index lives and dies in this thread, because SQLite ties it to its maker.
         with listener, Index(self.chunks) as index:
-            app = create_app(Library(self.documents, index), self._options, self.requests)
-            config = uvicorn.Config(
-                app, http="h11", ws="none", lifespan="off", loop="asyncio", log_config=None,
-                access_log=False, server_header=False,
-            )  # fmt: skip
-            server = _Server(config, ready)
+            self._world.library = Library(self.documents, index)
+            server = Server(create_app(self._world), ready)
+            self._world.hang_up = server.hang_up
             self._server = server
             asyncio.run(server.serve([listener]))
 
@@ -179,53 +256,10 @@ class Sandbox:
         await asyncio.to_thread(self.stop)
 
 
-def _listen(host: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    # asyncio turns Nagle's algorithm off only for sockets that name TCP; with it on, every second
-    # small write of a stream would wait 40 ms for an acknowledgement.
-    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    try:
-        if os.name == "posix":
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((host, port))
-        listener.listen()
-    except OSError as error:
-        listener.close()
-        raise OSError(error.errno, f"{error.strerror}: {host}, port {port}") from error
-    return listener
-
-
-class _Server(uvicorn.Server):
-    """A server that says when it listens, and that ends without waiting for its clients."""
-
-    def __init__(self, config: uvicorn.Config, ready: threading.Event) -> None:
-        super().__init__(config)
-        self._ready = ready
-        self._ending = asyncio.Event()
-        self._loop: asyncio.AbstractEventLoop | None = None
-
-    def end(self) -> None:
-        """End the server, from another thread."""
-        if self._loop:
-            self._loop.call_soon_threadsafe(self._ending.set)
-
-    async def main_loop(self) -> None:
-        """Serve until the end, then drop the connections that are left."""
-        self._loop = asyncio.get_running_loop()
-        self._ready.set()
-        while not self._ending.is_set():
-            # Refreshes the Date header; the wait replaces a poll every tenth of a second.
-            await self.on_tick(0)
-            try:
-                await asyncio.wait_for(self._ending.wait(), 1)
-            except TimeoutError:
-                continue
-        self.force_exit = True
-        # A client accepted just now needs some turns, and an open server, to become a connection.
-        for listener in [known for server in self.servers for known in server.sockets]:
-            with suppress(NotImplementedError):  # event loops without readers
-                self._loop.remove_reader(listener.fileno())
-        for _ in range(4):
-            await asyncio.sleep(0)
-        for connection in list(self.server_state.connections):
-            connection.transport.abort()
+def _check_token(host: str, token: str | None) -> None:
+    if token is not None and len(token) < 16:
+        raise ValueError("a token needs at least 16 characters")
+    if token is None and not is_loopback(host):
+        raise ValueError(
+            f"{host} is open to other machines: give a token too, which callers must know"
+        )

@@ -1,73 +1,56 @@
 """What a service of the sandbox is: a prefix, a table of routes and its way of refusing."""
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
-from typing import Literal
+from dataclasses import dataclass
+from typing import Literal, TypeVar, cast
 
 from starlette.datastructures import Headers
 from starlette.responses import Response
 
-from ._wire import Pace
-from .answers import Answer, answer
-from .documents import Document
-from .index import Filter, Index
+from .journal import Record
+from .physics import Pace
+from .switches import Switches
+from .world import Library, World
 
-__all__ = ["Call", "Handler", "Library", "Options", "Route", "Run", "Service", "State", "bearer"]
+__all__ = ["Call", "Handler", "Library", "Route", "Service", "bearer"]
 
-
-@dataclass(frozen=True, slots=True)
-class Options:
-    """How the services behave; the parameters are those of `Sandbox`."""
-
-    pace: float = 0.0
-    ping_every: float = 10.0
-    perplexity_profile: Literal["2026-06", "seed", "retired"] = "2026-06"
-    qaip_profile: Literal["later", "seed"] = "later"
-
-
-@dataclass(slots=True)
-class Run:
-    """A streamed answer that is still running, and whose user may stop it."""
-
-    user: str
-    stopped: bool = False
-
-
-@dataclass(slots=True)
-class State:
-    """What the services remember between requests."""
-
-    runs: dict[str, Run] = field(default_factory=dict[str, Run])
-    conversations: set[str] = field(default_factory=set[str])
-
-
-@dataclass(frozen=True, slots=True)
-class Library:
-    """The documents and the index over their chunks."""
-
-    documents: tuple[Document, ...]
-    index: Index
-
-    def answer(self, question: str, allowed: Filter = lambda _: True, limit: int = 5) -> Answer:
-        """Answer `question` with at most `limit` sources that `allowed` lets through."""
-        return answer(self.index, question, allowed=allowed, limit=limit)
+_Kept = TypeVar("_Kept")
+_Switches = TypeVar("_Switches", bound=Switches)
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One request, read whole, with what a handler needs to answer it."""
+    """One request, read whole, with what a handler needs to answer it.
+
+    `parameters` are those of the path and of the query; `record` is its line in the journal.
+    """
 
     headers: Headers
     raw: bytes
     parameters: dict[str, str]
-    library: Library
-    options: Options
-    state: State
+    world: World
+    switches: Switches
+    pace: Pace
+    record: Record
 
     @property
-    def pace(self) -> Pace:
-        """The pace of this call's stream."""
-        return Pace(self.options.pace, self.options.ping_every)
+    def library(self) -> Library:
+        """The documents as they are now."""
+        return self.world.library
+
+    def key(self, name: str) -> str:
+        """Return the key that is valid now for an environment variable."""
+        return self.world.keys[name]
+
+    def switched(self, kind: type[_Switches]) -> _Switches:  # noqa: ARG002 - its type counts
+        """Return the switches of this call, as the class that the service declares."""
+        return cast("_Switches", self.switches)
+
+    def remembered(self, kind: Callable[[], _Kept]) -> _Kept:
+        """Return the one `kind` that lasts as long as the sandbox, made when first asked for."""
+        if kind not in self.world.memory:
+            self.world.memory[kind] = kind()
+        return cast("_Kept", self.world.memory[kind])
 
 
 Handler = Callable[[Call], Awaitable[Response]]
@@ -77,7 +60,7 @@ Handler = Callable[[Call], Awaitable[Response]]
 class Route:
     """One operation. `key_name` tells which of the service's keys opens it."""
 
-    method: Literal["GET", "POST"]
+    method: Literal["GET", "POST", "PATCH", "DELETE"]
     path: str
     handler: Handler
     key_name: str
@@ -88,8 +71,13 @@ class Service:
     """One emulated service.
 
     `base_path` is what a client's base URL ends with; `keys` maps environment variables to the keys
-    that the service accepts; `unauthorized` answers a request whose key is missing (None) or wrong;
-    `failed` answers every other failure outside a handler (404, 405, 500).
+    that the service accepts; `switches` are its profile and what else can be chosen.
+
+    `authorize` returns the refusal of a call whose key is missing or wrong, or None. `failed` is
+    every other failure outside a handler, in the service's shape: a status (404, 405, 413, 429,
+    500, ...), the switches, and words for it, or None for the service's own. `error_event` is an
+    error in the middle of a stream and `ping` a keep-alive, both as bytes; empty where the service
+    has none.
     """
 
     name: str
@@ -97,9 +85,11 @@ class Service:
     base_url_name: str
     keys: dict[str, str]
     routes: tuple[Route, ...]
-    key_of: Callable[[Headers], str | None]
-    unauthorized: Callable[[str | None], Response]
-    failed: Callable[[int], Response]
+    authorize: Callable[[Call, str], Response | None]
+    failed: Callable[[int, Switches, str | None], Response]
+    error_event: Callable[[Switches, str | None], bytes]
+    ping: Callable[[Switches], bytes]
+    switches: type[Switches] = Switches
 
 
 def bearer(headers: Headers) -> str | None:

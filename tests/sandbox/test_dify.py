@@ -94,7 +94,7 @@ def test_a_stream_is_compact_raw_utf8(dify: httpx.Client) -> None:
 
 
 def test_a_slow_stream_has_ping_events(docs: Path) -> None:
-    with Sandbox(docs, pace=0.05, ping_every=0.02) as sandbox:
+    with Sandbox(docs, tokens_per_second=20, ping_every=0.02) as sandbox:
         headers = {"Authorization": f"Bearer {sandbox.env['DIFY_API_KEY']}"}
         with httpx.Client(base_url=sandbox.env["DIFY_BASE_URL"], headers=headers) as client:
             response = ask(client, inputs={"query": "Hello"}, response_mode="streaming")
@@ -103,7 +103,7 @@ def test_a_slow_stream_has_ping_events(docs: Path) -> None:
 
 @pytest.mark.parametrize(("user", "stops"), [("u", True), ("other", False)])
 def test_only_the_same_user_stops_a_run(docs: Path, user: str, stops: bool) -> None:
-    with Sandbox(docs, pace=0.03) as sandbox:
+    with Sandbox(docs, tokens_per_second=33) as sandbox:
         headers = {"Authorization": f"Bearer {sandbox.env['DIFY_API_KEY']}"}
         with httpx.Client(base_url=sandbox.env["DIFY_BASE_URL"], headers=headers) as client:
             found = list(run_and_stop(client, user))

@@ -75,7 +75,7 @@ def test_unknown_fields_are_ignored(pais: httpx.Client) -> None:
 
 
 def test_a_slow_stream_is_kept_alive_by_comments(docs: Path) -> None:
-    with Sandbox(docs, pace=0.05, ping_every=0.02) as sandbox:
+    with Sandbox(docs, tokens_per_second=20, ping_every=0.02) as sandbox:
         headers = {"Authorization": f"Bearer {sandbox.env['PAIS_API_KEY']}"}
         with httpx.Client(base_url=sandbox.env["PAIS_BASE_URL"], headers=headers) as client:
             assert "\r\n\r\n: ping - " in complete(client, stream=True, max_tokens=3).text

@@ -116,7 +116,7 @@ def test_a_marker_is_never_split(perplexity: httpx.Client, events: Any) -> None:
 
 
 def test_the_seed_profile_is_spaced_and_without_search_results(docs: Path, events: Any) -> None:
-    with Sandbox(docs, perplexity_profile="seed") as sandbox, client_of(sandbox) as client:
+    with Sandbox(docs, perplexity={"profile": "seed"}) as sandbox, client_of(sandbox) as client:
         response = ask(client, stream=True)
     assert response.text.startswith('data: {"id": "')
     first, last = events(response)[0], events(response)[-1]
@@ -130,7 +130,7 @@ def test_the_seed_profile_is_spaced_and_without_search_results(docs: Path, event
 
 
 def test_the_retired_profile_refuses_valid_keys(docs: Path) -> None:
-    with Sandbox(docs, perplexity_profile="retired") as sandbox, client_of(sandbox) as client:
+    with Sandbox(docs, perplexity={"profile": "retired"}) as sandbox, client_of(sandbox) as client:
         response = ask(client)
         wrong = httpx.post(response.url, json={})
     assert response.status_code == 403
@@ -389,7 +389,7 @@ def test_other_paths_and_methods_are_refused(perplexity: httpx.Client) -> None:
 
 def test_a_slow_stream_is_kept_alive_by_comments(docs: Path) -> None:
     with (
-        Sandbox(docs, pace=0.05, ping_every=0.02) as sandbox,
+        Sandbox(docs, tokens_per_second=20, ping_every=0.02) as sandbox,
         client_of(sandbox) as client,
     ):
         assert "\r\n\r\n: ping - " in ask(client, stream=True, max_tokens=3).text

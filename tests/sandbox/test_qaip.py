@@ -47,7 +47,7 @@ def test_a_later_citation_has_every_field(qaip: httpx.Client, sandbox: Sandbox) 
 
 
 def test_a_seed_citation_has_four_fields(docs: Path) -> None:
-    with Sandbox(docs, qaip_profile="seed") as sandbox:
+    with Sandbox(docs, qaip={"profile": "seed"}) as sandbox:
         headers = {"x-api-key": sandbox.env["QAIP_API_KEY"]}
         with httpx.Client(base_url=sandbox.env["QAIP_BASE_URL"], headers=headers) as client:
             body = ask(client).json()

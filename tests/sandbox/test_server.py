@@ -76,7 +76,7 @@ def test_a_pooled_connection_does_not_delay_the_stop(docs: Path) -> None:
 
 
 def test_a_stop_cuts_running_streams(docs: Path) -> None:
-    sandbox = Sandbox(docs, pace=5).start()
+    sandbox = Sandbox(docs, tokens_per_second=0.2).start()
     with (
         httpx.Client(headers=headers(sandbox)) as client,
         client.stream("POST", completions(sandbox), json=STREAM) as response,
@@ -92,7 +92,7 @@ def test_a_stop_cuts_running_streams(docs: Path) -> None:
 
 
 def test_a_client_that_hangs_up_ends_its_stream(docs: Path) -> None:
-    with Sandbox(docs, pace=0.05) as sandbox:
+    with Sandbox(docs, tokens_per_second=20) as sandbox:
         url = completions(sandbox)
         with httpx.stream("POST", url, json=STREAM, headers=headers(sandbox)) as response:
             next(response.iter_bytes())
@@ -134,9 +134,9 @@ def test_a_sandbox_has_no_address_before_its_start(docs: Path) -> None:
         _ = Sandbox(docs).url
 
 
-@pytest.mark.parametrize("arguments", [{"pace": -1}, {"ping_every": 0}, {"port": 65536}])
+@pytest.mark.parametrize("arguments", [{"jitter": -1}, {"ping_every": 0}, {"port": 65536}])
 def test_numbers_have_ranges(docs: Path, arguments: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match=r"must be"):
+    with pytest.raises(ValueError, match=r"must be|should be"):
         Sandbox(docs, **arguments)
 
 
@@ -166,7 +166,7 @@ async def test_a_sandbox_is_an_async_context_manager(docs: Path) -> None:
 
 
 def test_the_pace_is_the_time_between_pieces(docs: Path) -> None:
-    with Sandbox(docs, pace=0.02) as sandbox:
+    with Sandbox(docs, tokens_per_second=50) as sandbox:
         begin = time.perf_counter()
         body = httpx.post(completions(sandbox), json=STREAM, headers=headers(sandbox))
         assert time.perf_counter() - begin >= 0.02 * (len(body.text.splitlines()) - 1)
@@ -182,7 +182,7 @@ def test_small_writes_are_not_held_back(docs: Path) -> None:
 
 
 def test_pieces_are_sent_when_they_are_ready(docs: Path) -> None:
-    with Sandbox(docs, pace=0.02) as sandbox:
+    with Sandbox(docs, tokens_per_second=50) as sandbox:
         url = completions(sandbox)
         with httpx.stream("POST", url, json=STREAM, headers=headers(sandbox)) as response:
             assert len(list(response.iter_raw())) > 10

@@ -3,26 +3,47 @@
 import time
 import uuid
 from collections.abc import Iterator
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import cast
 
 from starlette.responses import Response
 
 from qaip_sandbox._wire import Json, Refusal, Stream, event, parse_json, request_id, spaced
-from qaip_sandbox.answers import generate
+from qaip_sandbox.answers import Answer, generate
 from qaip_sandbox.documents import NAMESPACE
 from qaip_sandbox.index import Hit
-from qaip_sandbox.service import Call, Route, Run, Service, bearer
+from qaip_sandbox.service import Call, Route, Service, bearer
+from qaip_sandbox.switches import Switches
 from qaip_sandbox.text import pieces, words
 
+from ._answering import noted, sought
 from ._tasks import task_of_text
 
-__all__ = ["DIFY"]
+__all__ = ["DIFY", "DifySwitches"]
+
+
+class DifySwitches(Switches):
+    """How Dify behaves."""
+
+
+@dataclass(slots=True)
+class _Run:
+    """A streamed answer that is still running, and whose user may stop it."""
+
+    user: str
+    stopped: bool = False
+
+
+class _Runs(dict[str, _Run]):
+    """The runs by their task ids."""
+
 
 _HEADERS = {"X-Version": "1.9.0", "X-Env": "PRODUCTION", "Access-Control-Allow-Origin": "*"}
 _DATASET = str(uuid.uuid5(NAMESPACE, "dataset"))
 _DATASET_NAME = "Sandbox documents"
 _VARIABLE = "query"
+_PING = b"event: ping\n\n"
 _OFF: Json = {"enabled": False}
 _PARAMETERS: Json = {
     "opening_statement": "",
@@ -148,16 +169,19 @@ def _question(body: dict[str, Json], inputs: dict[str, Json]) -> str:
 class _Reply:
     """One answer, blocking or streamed."""
 
-    def __init__(self, call: Call, question: str, user: str) -> None:
-        task = task_of_text(question)
-        answer = task.answer(call.library)
-        self._pieces = generate(task.spoken(answer)).pieces
+    def __init__(self, call: Call, question: str, user: str, text: str, answer: Answer) -> None:
+        self._pieces = generate(text).pieces
         self._prompt = len(pieces(question))
         self._resources = [_resource(place, hit) for place, hit in enumerate(answer.hits, 1)]
         self._task, self._message = request_id(), request_id()
         self._created, self._started = int(time.time()), time.monotonic()
-        self._runs = call.state.runs
+        self._runs = call.remembered(_Runs)
         self._user = user
+
+    @property
+    def length(self) -> int:
+        """The tokens of the answer."""
+        return len(self._pieces)
 
     def whole(self) -> Json:
         """Return the answer as one object."""
@@ -174,7 +198,7 @@ class _Reply:
 
     def events(self) -> Iterator[bytes]:
         """Yield the answer as the events of a stream, until the run's user stops it."""
-        run = self._runs[self._task] = Run(self._user)
+        run = self._runs[self._task] = _Run(self._user)
         try:
             for piece in (*self._pieces, ""):
                 if run.stopped:
@@ -247,15 +271,19 @@ async def _complete(call: Call) -> Response:
     body = _body(call)
     user = _user(body)
     question = _question(body, _shape(body))
-    reply = _Reply(call, question, user)
+    task = task_of_text(question)
+    answer = await sought(call, task)
+    text = noted(call, task, answer, task.spoken(answer))
+    reply = _Reply(call, question, user, text, answer)
     if body.get("response_mode") == "streaming":
-        return Stream(call.pace.walk(reply.events(), b"event: ping\n\n"), headers=_HEADERS)
+        return Stream(call.pace.walk(reply.events(), _PING), headers=_HEADERS)
+    await call.pace.wait(reply.length)
     return Response(spaced(reply.whole()), 200, _HEADERS, "application/json")
 
 
 async def _stop(call: Call) -> Response:
     user = _user(_body(call))
-    run = call.state.runs.get(call.parameters["task_id"])
+    run = call.remembered(_Runs).get(call.parameters["task_id"])
     if run and run.user == user:
         run.stopped = True
     return _json({"result": "success"})
@@ -343,7 +371,10 @@ def _segment(hit: Hit) -> Json:
     return {"segment": segment, "child_chunks": None, "score": hit.score, "tsne_position": None}
 
 
-def _unauthorized(key: str | None) -> Response:
+def _authorize(call: Call, key_name: str) -> Response | None:
+    key = bearer(call.headers)
+    if key == call.key(key_name):
+        return None
     message = "Access token is invalid"
     if key is None:
         message = "Authorization header must be provided and start with 'Bearer'"
@@ -352,11 +383,21 @@ def _unauthorized(key: str | None) -> Response:
     return response
 
 
-def _failed(status: int) -> Response:
+def _failed(status: int, _: Switches, message: str | None) -> Response:
     if status == 405:
-        message = "The method is not allowed for the requested URL."
-        return _error(405, "method_not_allowed", message)
+        words = "The method is not allowed for the requested URL."
+        return _error(405, "method_not_allowed", message or words)
+    if status != 404:
+        words = "Internal Server Error, please contact support."
+        code = {429: "too_many_requests"}.get(status, "internal_server_error")
+        return _error(status, code, message or words)
     return Response(_NOT_FOUND, status, _HEADERS, "text/html")
+
+
+def _error_event(_: Switches, message: str | None) -> bytes:
+    fault: Json = {"code": "internal_server_error", "status": 500}
+    words = message or "Internal Server Error, please contact support."
+    return event({"event": "error", "message_id": request_id(), **fault, "message": words})
 
 
 DIFY = Service(
@@ -372,7 +413,9 @@ DIFY = Service(
         Route("POST", "/datasets/{dataset_id}/retrieve", _retrieve, "DIFY_DATASET_API_KEY"),
         Route("POST", "/datasets/{dataset_id}/hit-testing", _retrieve, "DIFY_DATASET_API_KEY"),
     ),
-    key_of=bearer,
-    unauthorized=_unauthorized,
+    authorize=_authorize,
     failed=_failed,
+    error_event=_error_event,
+    ping=lambda _: _PING,
+    switches=DifySwitches,
 )

@@ -4,6 +4,7 @@ import json
 import time
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
+from http import HTTPStatus
 from typing import Annotated, Literal, TypeVar
 
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError
@@ -21,12 +22,19 @@ from qaip_sandbox._wire import (
 )
 from qaip_sandbox.answers import Generation, generate
 from qaip_sandbox.service import Call, Route, Service, bearer
+from qaip_sandbox.switches import Switches
 from qaip_sandbox.text import pieces
 
+from ._answering import noted, sought
 from ._messages import prompt_tokens
 from ._tasks import Task, task_of, task_of_text
 
-__all__ = ["PAIS"]
+__all__ = ["PAIS", "PAISSwitches"]
+
+
+class PAISSwitches(Switches):
+    """How PAIS behaves."""
+
 
 _MODEL = "sandbox-extractive"
 _REFUSED_MODELS = {
@@ -187,32 +195,34 @@ class _Reply:
         }
 
 
-def _respond(call: Call, request: _Sampling, task: Task, prompt: int) -> Response:
-    answer = task.answer(call.library)
+async def _respond(call: Call, request: _Sampling, task: Task, prompt: int) -> Response:
+    answer = await sought(call, task)
     generations = [
         generate(
-            task.spoken(answer, markers=False, variant=index), request.stop, request.max_tokens
+            noted(call, task, answer, task.spoken(answer, markers=False, variant=index)),
+            request.stop,
+            request.max_tokens,
         )
         for index in range(request.n)
     ]
     reply = _Reply(request, prompt, generations)
     headers = {"X-Request-ID": request_id()}
     if not request.stream:
+        await call.pace.wait(sum(len(generation.pieces) for generation in generations))
         return json_response(reply.whole(), headers=headers)
-    ping = f": ping - {datetime.now(UTC)}\r\n\r\n".encode()
     headers |= {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-    return Stream(call.pace.walk(reply.events(), ping), headers=headers)
+    return Stream(call.pace.walk(reply.events(), _ping()), headers=headers)
 
 
 async def _complete(call: Call) -> Response:
     request = _parse(_Completion, call)
-    return _respond(call, request, task_of_text(request.prompt), len(pieces(request.prompt)))
+    return await _respond(call, request, task_of_text(request.prompt), len(pieces(request.prompt)))
 
 
 async def _chat(call: Call) -> Response:
     request = _parse(_Chat, call)
     messages = [message.model_dump() for message in request.messages]
-    return _respond(call, request, task_of(messages), prompt_tokens(messages))
+    return await _respond(call, request, task_of(messages), prompt_tokens(messages))
 
 
 async def _models(call: Call) -> Response:
@@ -227,14 +237,26 @@ async def _models(call: Call) -> Response:
     return json_response({"object": "list", "data": [model]})
 
 
-def _unauthorized(key: str | None) -> Response:
+def _authorize(call: Call, key_name: str) -> Response | None:
+    key = bearer(call.headers)
+    if key == call.key(key_name):
+        return None
     response = _detail(401, "Invalid access token" if key else "Not authenticated")
     response.headers["WWW-Authenticate"] = "Bearer"
     return response
 
 
-def _failed(status: int) -> Response:
-    return _detail(status, "Method Not Allowed" if status == 405 else "Not Found")
+def _failed(status: int, _: Switches, message: str | None) -> Response:
+    return _detail(status, message or HTTPStatus(status).phrase)
+
+
+def _error_event(_: Switches, message: str | None) -> bytes:
+    fault = {"message": message or "The engine has failed.", "type": "InternalServerError"}
+    return event({"error": {**fault, "param": None, "code": 500}}, "\r\n")
+
+
+def _ping(_: Switches | None = None) -> bytes:
+    return f": ping - {datetime.now(UTC)}\r\n\r\n".encode()
 
 
 PAIS = Service(
@@ -247,7 +269,9 @@ PAIS = Service(
         Route("POST", "/chat/completions", _chat, "PAIS_API_KEY"),
         Route("GET", "/models", _models, "PAIS_API_KEY"),
     ),
-    key_of=bearer,
-    unauthorized=_unauthorized,
+    authorize=_authorize,
     failed=_failed,
+    error_event=_error_event,
+    ping=_ping,
+    switches=PAISSwitches,
 )

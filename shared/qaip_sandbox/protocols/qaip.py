@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from starlette.datastructures import Headers
 from starlette.responses import Response
 
 from qaip_sandbox._wire import (
@@ -22,10 +21,23 @@ from qaip_sandbox._wire import (
 from qaip_sandbox.answers import Answer, generate
 from qaip_sandbox.documents import NAMESPACE, Chunk
 from qaip_sandbox.service import Call, Route, Service
+from qaip_sandbox.switches import Switches
 
-from ._tasks import Task, task_of
+from ._answering import noted, sought
+from ._tasks import task_of
 
-__all__ = ["QAIP"]
+__all__ = ["QAIP", "QaipSwitches"]
+
+
+class QaipSwitches(Switches):
+    """How Qaip behaves.
+
+    Args:
+        profile: The generation of its parameters and citations.
+    """
+
+    profile: Literal["later", "seed"] = "later"
+
 
 _FILE_TYPES = Literal[
     "html", "pdf", "ppt", "pptx", "pptm", "doc", "docx", "docm", "xls", "xlsx", "xlsm", "md", "txt",
@@ -108,6 +120,10 @@ class _Search(_LaterFilters):
     offset: Annotated[int, Field(ge=0)] = 0
 
 
+class _Conversations(set[str]):
+    """The ids of the conversations that have begun."""
+
+
 _Model = TypeVar("_Model", bound=BaseModel)
 
 _STATUS_TYPES = {
@@ -169,16 +185,21 @@ class _Reply:
     """One answer, written as a whole, as lines or as AG-UI events."""
 
     def __init__(
-        self, request: _Completion, task: Task, answer: Answer, conversation: str, *, later: bool
+        self, request: _Completion, text: str, answer: Answer, conversation: str, *, later: bool
     ) -> None:
         self._later = later
         self._conversation = conversation
         self._created = int(time.time())
-        self._pieces = generate(task.spoken(answer)).pieces
+        self._pieces = generate(text).pieces
         describe = _content if later else _citation
         self._chunks = [describe(hit.chunk) for hit in answer.hits]
         self._cites = request.citation
         self._retrieved = isinstance(request, _LaterCompletion) and request.include_retrieved
+
+    @property
+    def length(self) -> int:
+        """The tokens of the answer."""
+        return len(self._pieces)
 
     def whole(self) -> Json:
         """Return the answer as one object."""
@@ -231,23 +252,25 @@ def _check_later(call: Call, request: _LaterCompletion) -> str:
         raise Refusal(_error(400, "metadata_filter: no metadata columns are declared."))
     if request.conversation_id is None:
         return request_id()
-    if str(request.conversation_id) not in call.state.conversations:
+    if str(request.conversation_id) not in call.remembered(_Conversations):
         raise Refusal(_error(404, "Unknown conversation."))
     return str(request.conversation_id)
 
 
 async def _complete(call: Call) -> Response:
-    later = call.options.qaip_profile == "later"
+    later = call.switched(QaipSwitches).profile == "later"
     request = _parse(_LaterCompletion if later else _Completion, call.raw)
     conversation, limit = request_id(), 5
     if isinstance(request, _LaterCompletion):
         conversation, limit = _check_later(call, request), request.limit
-    call.state.conversations.add(conversation)
+    call.remembered(_Conversations).add(conversation)
     task = task_of([message.model_dump() for message in request.messages])
-    answer = task.answer(call.library, request.allow, limit)
-    reply = _Reply(request, task, answer, conversation, later=later)
+    answer = await sought(call, task, request.allow, limit)
+    text = noted(call, task, answer, task.spoken(answer))
+    reply = _Reply(request, text, answer, conversation, later=later)
     headers = {"X-Request-ID": request_id(), "X-Conversation-Id": conversation}
     if not request.stream:
+        await call.pace.wait(reply.length)
         return json_response(reply.whole(), headers=headers)
     if later and "text/event-stream" in call.headers.get("accept", ""):
         return Stream(call.pace.walk(reply.events(), b": keepalive\n\n"), headers=headers)
@@ -280,16 +303,23 @@ async def _chunk(call: Call) -> Response:
     return json_response(_content(chunk), headers={"X-Request-ID": request_id()})
 
 
-def _unauthorized(key: str | None) -> Response:
+_FAILURES = {404: "Not found.", 405: "Method not allowed.", 429: "Too many requests."}
+
+
+def _authorize(call: Call, key_name: str) -> Response | None:
+    key = call.headers.get("x-api-key")
+    if key == call.key(key_name):
+        return None
     return _error(401, "Invalid API key." if key else "Missing API key: send it as x-api-key.")
 
 
-def _failed(status: int) -> Response:
-    return _error(status, "Method not allowed." if status == 405 else "Not found.")
+def _failed(status: int, _: Switches, message: str | None) -> Response:
+    return _error(status, message or _FAILURES.get(status, "Something went wrong."))
 
 
-def _key(headers: Headers) -> str | None:
-    return headers.get("x-api-key")
+def _error_event(_: Switches, message: str | None) -> bytes:
+    words = message or "The run has failed."
+    return event({"type": "RUN_ERROR", "message": words, "code": "INTERNAL_ERROR"})
 
 
 QAIP = Service(
@@ -303,7 +333,9 @@ QAIP = Service(
         Route("GET", "/contents/{id}", _chunk, "QAIP_API_KEY"),
         Route("GET", "/tags", _tags, "QAIP_API_KEY"),
     ),
-    key_of=_key,
-    unauthorized=_unauthorized,
+    authorize=_authorize,
     failed=_failed,
+    error_event=_error_event,
+    ping=lambda _: b": keepalive\n\n",
+    switches=QaipSwitches,
 )

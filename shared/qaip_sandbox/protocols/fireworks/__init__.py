@@ -4,11 +4,13 @@ from collections.abc import Sequence
 
 from starlette.responses import Response
 
-from qaip_sandbox._wire import Stream, json_response
+from qaip_sandbox._wire import Stream, event, json_response
 from qaip_sandbox.answers import Answer, Generation, generate
+from qaip_sandbox.protocols._answering import noted, sought
 from qaip_sandbox.protocols._messages import prompt_tokens
 from qaip_sandbox.protocols._tasks import Task, task_of, task_of_text
 from qaip_sandbox.service import Call, Library, Route, Service, bearer
+from qaip_sandbox.switches import Switches
 from qaip_sandbox.text import pieces, sentences, terms
 
 from .formats import formed
@@ -16,7 +18,12 @@ from .reply import Choice, Reply, ToolCall
 from .request import Chat, Completion, Sampling, error, parse
 from .tools import chosen, new_id, results, written
 
-__all__ = ["FIREWORKS"]
+__all__ = ["FIREWORKS", "FireworksSwitches"]
+
+
+class FireworksSwitches(Switches):
+    """How Fireworks behaves."""
+
 
 _MODEL = "accounts/sandbox/models/extractive"
 _SENTENCES = 4
@@ -28,12 +35,13 @@ async def _complete(call: Call) -> Response:
     choices: list[Choice] = []
     for question in questions:
         task = task_of_text(question)
-        answer = task.answer(call.library)
+        answer = await sought(call, task)
         for variant in range(request.n or 1):
             text = formed(request.response_format, task, _text(task, answer, variant))
+            noted(call, task, answer, text)
             generation = _Budget(request, 16).spend(text, request.stops)
             choices.append(Choice(generation, tuple(pieces(question) if request.echo else ())))
-    return _respond(call, request, choices, sum(len(pieces(q)) for q in questions))
+    return await _respond(call, request, choices, sum(len(pieces(q)) for q in questions))
 
 
 def _questions(prompt: str | list[str] | list[int] | list[list[int]]) -> list[str]:
@@ -50,7 +58,7 @@ async def _chat(call: Call) -> Response:
     task = task_of(messages)
     tools = chosen(request, task.question)
     arguments = written(tools, task.question)
-    answer = task.answer(call.library)
+    answer = await sought(call, task)
     told = _told(call.library, task.question, results(request))
 
     def choice(variant: int) -> Choice:
@@ -65,10 +73,11 @@ async def _chat(call: Call) -> Response:
             return Choice(end, reasoning=reasoning, calls=tuple(calls))
         text = formed(request.response_format, task, told or _text(task, answer, variant))
         text = f"The tool says: {text}" if text == told else text
+        noted(call, task, answer, text)
         return Choice(budget.spend(text, request.stops), reasoning=reasoning)
 
     choices = [choice(variant) for variant in range(request.n or 1)]
-    return _respond(call, request, choices, prompt_tokens(messages))
+    return await _respond(call, request, choices, prompt_tokens(messages))
 
 
 class _Budget:
@@ -107,7 +116,9 @@ def _reasoning(question: str) -> str:
     return f"I look for sentences about these words: {sought}."
 
 
-def _respond(call: Call, request: Sampling, choices: Sequence[Choice], prompt: int) -> Response:
+async def _respond(
+    call: Call, request: Sampling, choices: Sequence[Choice], prompt: int
+) -> Response:
     time = "time-to-first-token" if request.stream else "processing-time"
     metrics = {"prompt-tokens": prompt, f"server-{time}": 0.001}
     reply = Reply(request, prompt, choices, metrics)
@@ -115,6 +126,7 @@ def _respond(call: Call, request: Sampling, choices: Sequence[Choice], prompt: i
     headers["x-request-id"] = reply.id
     if request.stream:
         return Stream(call.pace.walk(reply.events(), b""), headers=headers)
+    await call.pace.wait(sum(len(choice.parts) for choice in choices))
     return json_response(reply.whole(), headers=headers)
 
 
@@ -133,14 +145,27 @@ async def _models(call: Call) -> Response:
     return json_response({"object": "list", "data": [model]})
 
 
-def _unauthorized(_: str | None) -> Response:
+def _authorize(call: Call, key_name: str) -> Response | None:
+    if bearer(call.headers) == call.key(key_name):
+        return None
     return error(401, "The API key you provided is invalid.", "UNAUTHORIZED")
 
 
-def _failed(status: int) -> Response:
-    if status == 405:
-        return error(405, "Method not allowed", "METHOD_NOT_ALLOWED")
-    return error(status, "Path not found", "NOT_FOUND")
+_FAILURES = {
+    404: ("Path not found", "NOT_FOUND"),
+    405: ("Method not allowed", "METHOD_NOT_ALLOWED"),
+    429: ("rate limit exceeded, please try again later", "too_many_requests"),
+}
+
+
+def _failed(status: int, _: Switches, message: str | None) -> Response:
+    words, code = _FAILURES.get(status, ("The service has failed", "INTERNAL"))
+    return error(status, message or words, code)
+
+
+def _error_event(_: Switches, message: str | None) -> bytes:
+    fault = {"message": message or "The engine has failed", "code": "INTERNAL", "type": "error"}
+    return event({"error": fault})
 
 
 FIREWORKS = Service(
@@ -153,7 +178,9 @@ FIREWORKS = Service(
         Route("POST", "/chat/completions", _chat, "FIREWORKS_API_KEY"),
         Route("GET", "/models", _models, "FIREWORKS_API_KEY"),
     ),
-    key_of=bearer,
-    unauthorized=_unauthorized,
+    authorize=_authorize,
     failed=_failed,
+    error_event=_error_event,
+    ping=lambda _: b"",
+    switches=FireworksSwitches,
 )

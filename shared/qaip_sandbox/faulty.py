@@ -1,0 +1,171 @@
+"""What a fault does to an answer on its way out."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import Any
+
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from ._wire import Stream
+from .faults import (
+    Corrupt,
+    Disconnect,
+    Drip,
+    ErrorEvent,
+    Fault,
+    OnlyPings,
+    Page,
+    Stall,
+    Status,
+    Truncate,
+)
+
+__all__ = ["Words", "hampered", "instead"]
+
+_Frames = AsyncGenerator[bytes, None]
+
+_PAGE = """<!doctype html>
+<html><head><title>{code} Trouble at the gateway</title></head>
+<body><h1>{code} Trouble at the gateway</h1></body></html>
+"""
+_NO_TEXT = b"\xff\xfe"
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """How a service fails: its refusals, its error in a stream, its keep-alive, and a cut line."""
+
+    failed: Callable[[int, str | None], Response]
+    error_event: Callable[[str | None], bytes]
+    ping: bytes
+    hang_up: Callable[[], None]
+
+
+def instead(fault: Fault, words: Words) -> Response | None:
+    """Return what is sent in place of an answer, or None for a fault that lets it begin."""
+    if isinstance(fault, Status):
+        response = words.failed(fault.code, fault.message)
+        if fault.retry_after is not None:
+            response.headers["Retry-After"] = _shown(fault.retry_after)
+        return response
+    if isinstance(fault, Page):
+        return Response(_PAGE.format(code=fault.code), fault.code, media_type="text/html")
+    if isinstance(fault, Disconnect) and not fault.after:
+        return _Silence(words.hang_up)
+    return None
+
+
+def hampered(response: Response, fault: Fault, words: Words) -> Response:
+    """Return `response` as it comes out with `fault`."""
+    stream = isinstance(response, Stream)
+    if isinstance(fault, ErrorEvent) and not (stream and words.error_event(None)):
+        return words.failed(500, fault.message)
+    frames = response.frames if isinstance(response, Stream) else _halves(bytes(response.body))
+    after = fault.after if stream else min(fault.after, 1)
+    headers = {
+        k: v for k, v in response.headers.items() if k not in ("content-length", "content-type")
+    }
+    broken = Stream(
+        _broken(frames, after, fault, words),
+        response.headers.get("content-type", "application/octet-stream"),
+        headers,
+    )
+    broken.status_code = response.status_code
+    return broken
+
+
+def _shown(seconds: float | str) -> str:
+    return seconds if isinstance(seconds, str) else f"{seconds:g}"
+
+
+async def _halves(body: bytes) -> _Frames:
+    for half in (body[: len(body) // 2], body[len(body) // 2 :]):
+        yield half
+
+
+async def _broken(frames: _Frames, after: int, fault: Fault, words: Words) -> _Frames:
+    async with aclosing(frames):
+        for _ in range(after):
+            frame = await anext(frames, None)
+            if frame is None:
+                return
+            yield frame
+        async with aclosing(_BEHAVIOURS[type(fault)](frames, fault, words)) as rest:
+            async for piece in rest:
+                yield piece
+
+
+async def _truncate(_frames: _Frames, _fault: Any, _words: Words) -> _Frames:
+    return
+    yield b""  # never: it makes this a generator
+
+
+async def _disconnect(_frames: _Frames, _fault: Any, words: Words) -> _Frames:
+    words.hang_up()
+    await asyncio.Event().wait()  # until the server notices, and cancels this
+    yield b""
+
+
+async def _stall(frames: _Frames, fault: Any, _words: Words) -> _Frames:
+    if fault.seconds is None:
+        await asyncio.Event().wait()  # until the client goes away
+    await asyncio.sleep(fault.seconds)
+    async for frame in frames:
+        yield frame
+
+
+async def _only_pings(frames: _Frames, fault: Any, words: Words) -> _Frames:
+    waited = 0.0
+    while fault.seconds is None or waited < fault.seconds:
+        yield words.ping
+        await asyncio.sleep(fault.every)
+        waited += fault.every
+    async for frame in frames:
+        yield frame
+
+
+async def _corrupt(frames: _Frames, _fault: Any, _words: Words) -> _Frames:
+    async for frame in frames:
+        end = frame.rstrip()
+        # The event keeps its end, so that only this one is broken.
+        yield end[: len(end) // 2] + _NO_TEXT + frame[len(end) :]
+        break
+    async for frame in frames:
+        yield frame
+
+
+async def _drip(frames: _Frames, fault: Any, _words: Words) -> _Frames:
+    async for frame in frames:
+        for start in range(0, len(frame), fault.size):
+            yield frame[start : start + fault.size]
+            await asyncio.sleep(fault.every)
+
+
+async def _error_event(_frames: _Frames, fault: Any, words: Words) -> _Frames:
+    yield words.error_event(fault.message)
+
+
+_BEHAVIOURS: dict[type, Callable[[_Frames, Any, Words], _Frames]] = {
+    Truncate: _truncate,
+    Disconnect: _disconnect,
+    Stall: _stall,
+    OnlyPings: _only_pings,
+    Corrupt: _corrupt,
+    Drip: _drip,
+    ErrorEvent: _error_event,
+}
+
+
+class _Silence(Response):
+    """No answer at all: the connection is cut."""
+
+    def __init__(self, hang_up: Callable[[], None]) -> None:
+        super().__init__()
+        self._hang_up = hang_up
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002
+        """Cut the connection."""
+        self._hang_up()

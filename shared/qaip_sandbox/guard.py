@@ -1,0 +1,91 @@
+"""Who may speak to the sandbox: this machine, or whoever has the token."""
+
+import ipaddress
+from collections.abc import Mapping
+from hmac import compare_digest
+from urllib.parse import urlsplit
+
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from ._wire import json_response
+from .world import World
+
+__all__ = ["CONTROL", "Guard", "is_loopback"]
+
+CONTROL = "/_sandbox"
+"""Where the sandbox itself is spoken to, beside its services."""
+
+_COOKIE = "qaip_sandbox_token"
+
+
+def is_loopback(host: str) -> bool:
+    """Say whether a host name or address is this machine's own."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+class Guard:
+    """Middleware that refuses other sites' pages, strange host names and callers without the token.
+
+    A page of another site can make a browser send requests here, under a name of its own (DNS
+    rebinding) or with its origin in the headers; both are refused, whatever the key.
+    """
+
+    def __init__(self, app: ASGIApp, world: World) -> None:
+        self._app = app
+        self._world = world
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on, or refuse it."""
+        if scope["type"] != "http":
+            return
+        response = self._refusal(Request(scope))
+        await (response or self._app)(scope, receive, send)
+
+    def _refusal(self, request: Request) -> Response | None:
+        host = request.headers.get("host", "")
+        origin = request.headers.get("origin")
+        if not self._known(host):
+            return _told(421, f"the sandbox is not called {host!r}; use its address, or localhost")
+        if origin is not None and urlsplit(origin).netloc != host:
+            return _told(403, f"pages of {origin} may not use the sandbox")
+        return self._without_token(request)
+
+    def _known(self, host: str) -> bool:
+        try:
+            name = urlsplit(f"//{host}").hostname or ""
+            ipaddress.ip_address(name)
+        except ValueError:
+            return name == "localhost" or name in self._world.hosts
+        return True
+
+    def _without_token(self, request: Request) -> Response | None:
+        token, path = self._world.token, request.url.path
+        # The services have keys of their own, which are the token then.
+        if token is None or not (path == "/" or path.startswith(CONTROL)):
+            return None
+        given = request.query_params.get("token")
+        if path == "/" and given is not None and _same(given, token):
+            page = RedirectResponse("/", 303)
+            page.set_cookie(_COOKIE, token, httponly=True, samesite="strict")
+            return page
+        if any(_same(known, token) for known in _tokens(request.headers, request.cookies)):
+            return None
+        return _told(401, "this sandbox wants its token: /?token=..., or Authorization: Bearer ...")
+
+
+def _tokens(headers: Mapping[str, str], cookies: Mapping[str, str]) -> list[str]:
+    scheme, _, token = headers.get("authorization", "").partition(" ")
+    return [token.strip() if scheme.lower() == "bearer" else "", cookies.get(_COOKIE, "")]
+
+
+def _same(one: str, other: str) -> bool:
+    return compare_digest(one.encode(), other.encode())
+
+
+def _told(status: int, message: str) -> Response:
+    return json_response({"error": message}, status)
