@@ -1,29 +1,38 @@
-"""Five answering services, emulated offline from a folder of the user's own documents."""
+"""Five answering services, emulated offline from a folder of the user's own documents.
 
-from .documents import Chunk, Document
-from .faults import (
-    Corrupt,
-    Disconnect,
-    Drip,
-    ErrorEvent,
-    Fault,
-    Faults,
-    OnlyPings,
-    Page,
-    Stall,
-    Status,
-    Truncate,
-)
-from .journal import Cited, Record, Said
-from .physics import Physics
-from .protocols import (
-    DifySwitches,
-    FireworksSwitches,
-    PAISSwitches,
-    PerplexitySwitches,
-    QaipSwitches,
-)
-from .sandbox import Sandbox
+Everything is loaded when it is first used: a pytest plugin lives here too, which must not cost the
+import of a server in every test run.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .documents import Chunk, Document
+    from .faults import (
+        Corrupt,
+        Disconnect,
+        Drip,
+        ErrorEvent,
+        Fault,
+        Faults,
+        OnlyPings,
+        Page,
+        Stall,
+        Status,
+        Truncate,
+    )
+    from .journal import Cited, Record, Said
+    from .physics import Physics
+    from .protocols import (
+        DifySwitches,
+        FireworksSwitches,
+        PAISSwitches,
+        PerplexitySwitches,
+        QaipSwitches,
+    )
+    from .sandbox import Sandbox
+    from .writer import Writer
 
 __all__ = [
     "Chunk",
@@ -49,4 +58,35 @@ __all__ = [
     "Stall",
     "Status",
     "Truncate",
+    "Writer",
 ]
+
+_HOMES = {
+    "documents": "Chunk Document",
+    "faults": "Corrupt Disconnect Drip ErrorEvent Fault Faults OnlyPings Page Stall Status"
+    " Truncate",
+    "journal": "Cited Record Said",
+    "physics": "Physics",
+    "protocols": "DifySwitches FireworksSwitches PAISSwitches PerplexitySwitches QaipSwitches",
+    "sandbox": "Sandbox",
+    "writer": "Writer",
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names.split()}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    try:
+        home = import_module(f"{__name__}.{_HOME_OF[name]}")
+    except ModuleNotFoundError as error:
+        if (error.name or "").startswith("qaip"):
+            raise
+        hint = "the sandbox needs its extra: pip install 'qaip-integrations[sandbox]'"
+        raise ModuleNotFoundError(f"{error} ({hint})", name=error.name) from error
+    globals()[name] = found = getattr(home, name)
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -22,6 +22,7 @@ from .protocols import SERVICES
 from .service import Call, Route, Service
 from .switches import Switches
 from .world import World
+from .writer import WriterError
 
 __all__ = ["FAULT_HEADER", "SWITCHES_HEADER", "create_app"]
 
@@ -78,7 +79,7 @@ class _Desk:
 
     def _endpoint(self, route: Route) -> Callable[[Request], Awaitable[Response]]:
         async def answer(request: Request) -> Response:
-            raw = await self._body(request)
+            raw = await request.body()
             switches = self._switches(request)
             fault = self._fault(request)
             record: Record = request.scope[_RECORD]
@@ -96,17 +97,11 @@ class _Desk:
                 response = response or await route.handler(call)
             except Refusal as refusal:
                 response = refusal.response
+            except WriterError as error:
+                response = words.failed(502, str(error))
             return hampered(response, fault, words) if fault else response
 
         return answer
-
-    async def _body(self, request: Request) -> bytes:
-        body = bytearray()
-        async for part in request.stream():
-            body += part
-            if len(body) > self._world.largest:
-                raise HTTPException(413)
-        return bytes(body)
 
     def _switches(self, request: Request) -> Switches:
         now = self._world.switches[self._service.name]

@@ -5,9 +5,10 @@ from collections.abc import Mapping
 from hmac import compare_digest
 from urllib.parse import urlsplit
 
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ._wire import json_response
 from .world import World
@@ -44,7 +45,20 @@ class Guard:
         if scope["type"] != "http":
             return
         response = self._refusal(Request(scope))
-        await (response or self._app)(scope, receive, send)
+        await (response or self._app)(scope, self._bounded(receive), send)
+
+    def _bounded(self, receive: Receive) -> Receive:
+        size = 0
+
+        async def read() -> Message:
+            nonlocal size
+            message = await receive()
+            size += len(message.get("body", b""))
+            if size > self._world.largest:
+                raise HTTPException(413)
+            return message
+
+        return read
 
     def _refusal(self, request: Request) -> Response | None:
         host = request.headers.get("host", "")

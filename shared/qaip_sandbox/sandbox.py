@@ -19,6 +19,7 @@ from .protocols import SERVICES
 from .server import Server, listen
 from .switches import Chosen
 from .world import Library, World
+from .writer import Writer
 
 __all__ = ["Sandbox"]
 
@@ -36,12 +37,14 @@ class Sandbox:
         token: What callers must know, at least 16 characters; it takes the place of every
             service's key, and opens the page. Needed where `host` is not a loopback address.
         allowed_hosts: Names, besides localhost and IP addresses, that requests may call it by.
+        largest_request: The size of the largest request, in bytes, above 0.
         first_token: The time before the first token of an answer, in seconds, 0 or more.
         tokens_per_second: The rate of the tokens after it, above 0; None for no wait at all.
         jitter: By which share of itself each of these waits may differ, 0 to 1.
         seed: What the jitter is drawn from.
         ping_every: The silence in a stream after which a service that sends keep-alives (Qaip,
             PAIS, Perplexity, Dify) sends one, in seconds, above 0.
+        writer: A model that words the answers; None for sentences quoted word for word.
         qaip: The switches of Qaip, as `QaipSwitches` or as a mapping, such as
             `{"profile": "seed"}`.
         fireworks: The switches of Fireworks.
@@ -67,11 +70,13 @@ class Sandbox:
         port: int = 0,
         token: str | None = None,
         allowed_hosts: Iterable[str] = (),
+        largest_request: int = 32 * 1024 * 1024,
         first_token: float = 0.0,
         tokens_per_second: float | None = None,
         jitter: float = 0.0,
         seed: int = 0,
         ping_every: float = 10.0,
+        writer: Writer | None = None,
         qaip: Chosen = None,
         fireworks: Chosen = None,
         pais: Chosen = None,
@@ -99,7 +104,9 @@ class Sandbox:
                 seed=seed,
                 ping_every=ping_every,
             ),
+            writer=writer,
             token=token,
+            largest=largest_request,
             hosts=frozenset({*allowed_hosts, socket.gethostname()} if token else allowed_hosts),
         )
         self.documents: tuple[Document, ...] = ()

@@ -11,6 +11,7 @@ from .index import Filter, Index
 from .journal import Journal
 from .physics import Pace, Physics
 from .switches import Chosen, Switches
+from .writer import Writer
 
 __all__ = ["Library", "World"]
 
@@ -31,10 +32,11 @@ class Library:
 class World:
     """The state of a sandbox.
 
-    `keys` maps environment variables to the keys that are valid; `token` guards the page and the
-    control paths, None for no guard; `hosts` are further names that the Host header may have;
-    `largest` is the size in bytes of the largest request; `hang_up` cuts the connection of a
-    client's address; `memory` holds what the services remember, by its type.
+    `keys` maps environment variables to the keys that are valid; `writer` words the answers, None
+    for quotes alone; `token` guards the page and the control paths, None for no guard; `hosts` are
+    further names that the Host header may have; `largest` is the size in bytes of the largest
+    request; `hang_up` cuts the connection of a client's address; `memory` holds what the services
+    remember, by its type.
     """
 
     library: Library
@@ -44,9 +46,10 @@ class World:
     faults: Faults = field(default_factory=Faults)
     journal: Journal = field(default_factory=Journal)
     memory: dict[Any, Any] = field(default_factory=dict[Any, Any])
+    writer: Writer | None = None
     token: str | None = None
     hosts: frozenset[str] = frozenset()
-    largest: int = 32 * 1024 * 1024
+    largest: int = 0
     hang_up: Callable[[Any], None] = lambda _: None
 
     def switch(self, wanted: Mapping[str, Chosen]) -> None:

@@ -13,8 +13,19 @@ __all__ = ["noted", "sought"]
 async def sought(
     call: Call, task: Task, allowed: Filter = lambda _: True, limit: int = 5
 ) -> Answer:
-    """Return the answer to `task` from at most `limit` sources that `allowed` lets through."""
-    return task.answer(call.library, allowed, limit)
+    """Return the answer to `task` from at most `limit` sources that `allowed` lets through.
+
+    A sandbox with a model of its own has it word the answer, where words are wanted.
+
+    Raises:
+        WriterError: that model has failed.
+    """
+    answer = task.answer(call.library, allowed, limit)
+    writer = call.world.writer
+    free = task.said is None and task.schema is None and not task.lead
+    if writer and free and answer.hits:
+        return await writer.write(call.library.index, task.question, answer)
+    return answer
 
 
 def noted(call: Call, task: Task, answer: Answer, text: str) -> str:

@@ -1,0 +1,161 @@
+"""Answers in a model's own words, from any OpenAI-compatible server, their markers checked."""
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
+from pydantic import BaseModel, ValidationError
+
+from .answers import Answer
+from .index import Hit, Index
+
+__all__ = ["Writer", "WriterError", "Written", "checked"]
+
+_ORDERS = (
+    "Answer the question from the numbered sources only. After each sentence, cite the sources that"
+    " it is taken from by their numbers in square brackets, such as [2] or [1][3]. If the sources"
+    " do not hold the answer, say so in one sentence without a citation. Answer in the question's"
+    " language, briefly, in plain text."
+)
+_THOUGHT = re.compile(r"\A\s*<think>.*?(?:</think>|\Z)\s*", re.DOTALL)
+_LIST = re.compile(r"[\[【]\s*(\d{1,3}(?:\s*[,;]\s*\d{1,3})+)\s*[\]】]")
+_FULL_WIDTH = re.compile(r"【\s*(\d{1,3})[^】]{0,20}】")
+# What a group of markers stands behind: the text since the last sentence or the last line began.
+_CITING = re.compile(r"([^\n]*?[^\s\[])(\s*(?:\[\d{1,3}\]\s?)+)")
+_MARKER = re.compile(r"\s*\[\d{1,3}\]")
+_SUPPORT = 0.3
+
+
+class WriterError(Exception):
+    """The server that words the answers has failed; the message says how."""
+
+
+@dataclass(frozen=True, slots=True)
+class Written(Answer):
+    """An answer in a model's own words, with markers that count the hits from 1."""
+
+    prose: str = ""
+
+    def text(self, *, markers: bool = True, variant: int = 0) -> str:  # noqa: ARG002
+        """Return the answer; there is one wording only, whatever the variant."""
+        return self.prose if markers else self.bare()
+
+    def bare(self, variant: int = 0) -> str:  # noqa: ARG002
+        """Return the answer as text without any markers."""
+        return _MARKER.sub("", self.prose)
+
+
+class _Message(BaseModel):
+    content: str | None = None
+
+
+class _Choice(BaseModel):
+    message: _Message
+
+
+class _Reply(BaseModel):
+    choices: list[_Choice]
+
+
+class Writer:
+    """A model that words the answers: llama.cpp, vLLM, Ollama, or whatever speaks their protocol.
+
+    It is given the retrieved passages, numbered, and is told to cite them. A marker that names no
+    passage, or one that shares too few words with the sentence before it, is taken out.
+
+    Args:
+        url: The server's base URL, with its version: `http://localhost:11434/v1`.
+        model: The name of the model there.
+        api_key: Its key, or None where it wants none.
+        timeout: The longest silence before an answer, in seconds, above 0.
+
+    Raises:
+        ValueError: the URL is not one of http or https.
+    """
+
+    def __init__(
+        self, url: str, model: str, *, api_key: str | None = None, timeout: float = 300.0
+    ) -> None:
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ValueError(f"not the address of a server: {url}; try http://localhost:11434/v1")
+        self.model = model
+        self.url = url.rstrip("/").removesuffix("/chat/completions")
+        self._headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
+        self._timeout = timeout
+        # A server on this machine is never behind a proxy.
+        self._trust_env = parts.hostname not in ("localhost", "127.0.0.1", "::1")
+
+    async def write(self, index: Index, question: str, answer: Answer) -> Answer:
+        """Word an answer to `question` from the hits of `answer`.
+
+        Raises:
+            WriterError: the server cannot be reached, refuses, or does not say anything.
+        """
+        sources = "\n\n".join(_numbered(n, hit) for n, hit in enumerate(answer.hits, 1))
+        body = {
+            "model": self.model,
+            "messages": [
+                {"role": "system", "content": _ORDERS},
+                {"role": "user", "content": f"Sources:\n\n{sources}\n\nQuestion: {question}"},
+            ],
+            "temperature": 0,
+        }
+        said = _THOUGHT.sub("", _text(await self._post(body))).strip()
+        if not said:
+            raise WriterError(f"the model {self.model} at {self.url} said nothing")
+        prose = checked(index, said, answer.hits)
+        return Written(answer.quotes, answer.hits, answer.numbered, prose)
+
+    async def _post(self, body: Any) -> bytes:
+        timeout = httpx.Timeout(self._timeout, connect=5)
+        try:
+            async with httpx.AsyncClient(timeout=timeout, trust_env=self._trust_env) as client:
+                response = await client.post(
+                    f"{self.url}/chat/completions", json=body, headers=self._headers
+                )
+        except httpx.HTTPError as error:
+            why = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+            raise WriterError(f"the server at {self.url} cannot be asked: {why}") from error
+        if response.status_code != 200:
+            raise WriterError(
+                f"the server at {self.url} answered {response.status_code}: {response.text[:300]}"
+            )
+        return response.content
+
+
+def checked(index: Index, text: str, hits: Sequence[Hit]) -> str:
+    """Return `text` with those markers only that stand behind what their source says."""
+    text = _FULL_WIDTH.sub(r"[\1]", text)
+    text = _LIST.sub(lambda found: "".join(f"[{n}]" for n in re.findall(r"\d+", found[1])), text)
+
+    def kept(found: re.Match[str]) -> str:
+        numbers = dict.fromkeys(map(int, re.findall(r"\d+", found[2])))
+        good = [
+            n for n in numbers if 0 < n <= len(hits) and _supports(index, hits[n - 1], found[1])
+        ]
+        before = " " if good and found[2][0].isspace() else ""
+        after = " " if found[2][-1].isspace() else ""
+        return found[1] + before + "".join(f"[{n}]" for n in good) + after
+
+    return _CITING.sub(kept, text).strip()
+
+
+def _supports(index: Index, hit: Hit, said: str) -> bool:
+    return index.question(said).coverage(f"{hit.chunk.heading} {hit.chunk.text}") >= _SUPPORT
+
+
+def _numbered(number: int, hit: Hit) -> str:
+    return f"[{number}] {hit.chunk.document.title}\n{hit.chunk.text}"
+
+
+def _text(raw: bytes) -> str:
+    try:
+        choices = _Reply.model_validate(json.loads(raw)).choices
+    except (ValueError, ValidationError):
+        raise WriterError("the server's answer is not that of an OpenAI-compatible one") from None
+    return (choices[0].message.content or "") if choices else ""
