@@ -1,19 +1,33 @@
 """Extractive answers: sentences quoted from the documents, with markers that cite them."""
 
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 
 from .index import Filter, Hit, Index
-from .text import pieces, sentences
+from .question import Found, Question, joined
+from .quoting import Said, quotable
+from .text import pieces
 
-__all__ = ["NOT_FOUND", "Answer", "Generation", "Quote", "answer", "best_of", "generate"]
+__all__ = [
+    "NOT_FOUND",
+    "Answer",
+    "Candidate",
+    "Generation",
+    "Quote",
+    "answer",
+    "best_of",
+    "generate",
+]
 
 NOT_FOUND = "I could not find an answer to this question in the documents."
 
 _HITS = 5
 _SENTENCES = 4
-_TABLE_ROW = 0.2  # a row of a table says less by itself than a sentence
+_HEADING = 0.3
+_HALF = 0.5
+_NEARLY = 0.85
+_NEWS = 0.1
 _MARKER = re.compile(r"\[\d+\]")
 
 
@@ -23,6 +37,21 @@ class Quote:
 
     text: str
     sources: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A sentence that may be quoted: what of the question it says, and where it stands."""
+
+    text: str
+    found: Found
+    value: float
+    sources: tuple[int, ...]
+
+    def also(self, other: "Candidate") -> "Candidate":
+        """Return the sentence as it stands in the sources of both."""
+        sources = dict.fromkeys((*self.sources, *other.sources))
+        return replace(self, value=max(self.value, other.value), sources=tuple(sources))
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +109,7 @@ def answer(
 ) -> Answer:
     """Answer `question` from at most `limit` chunks that `allowed` lets through."""
     hits = index.search(question, limit, allowed)
-    quotes = _quotes(index, question, hits)
+    quotes = _quotes(index.question(question), hits)
     return Answer(tuple(quotes), tuple(hits) if quotes else ())
 
 
@@ -99,25 +128,45 @@ def generate(text: str, stop: Sequence[str] = (), max_tokens: int | None = None)
     return Generation(tuple(parts), "stop")
 
 
-def _quotes(index: Index, question: str, hits: Sequence[Hit]) -> list[Quote]:
-    weighed = index.question(question)
-    sources: dict[str, list[int]] = {}
-    values: dict[str, float] = {}
+def _quotes(question: Question, hits: Sequence[Hit]) -> list[Quote]:
+    found: dict[str, Candidate] = {}
     for number, hit in enumerate(hits, 1):
-        for sentence in sentences(hit.chunk.text):
+        for said in quotable(hit.chunk.text):
             # The document's own footnote marks would pass for markers of the answer.
-            if _MARKER.search(sentence.text):
+            if _MARKER.search(said.text):
                 continue
-            # The heading speaks for every sentence below it, but less than the sentence itself.
-            value = weighed.coverage(sentence.text)
-            value += 0.3 * weighed.coverage(f"{hit.chunk.heading} {sentence.text}")
-            sources.setdefault(sentence.text, []).append(number)
-            values[sentence.text] = max(values.get(sentence.text, 0.0), value * hit.score)
-    return [Quote(text, tuple(dict.fromkeys(sources[text]))) for text in best_of(values)]
+            candidate = _candidate(question, said, hit, number)
+            known = found.get(said.text)
+            found[said.text] = known.also(candidate) if known else candidate
+    return [Quote(one.text, one.sources) for one in best_of(question, found.values())]
 
 
-def best_of(values: Mapping[str, float]) -> list[str]:
-    """Return the few texts whose values are at least half of the best, best first; none for 0."""
-    weighed = {t: v * _TABLE_ROW if t.startswith("|") else v for t, v in values.items()}
-    best = sorted(weighed, key=lambda text: -weighed[text])[:_SENTENCES]
-    return [text for text in best if weighed[text] > 0 and weighed[text] >= weighed[best[0]] / 2]
+def _candidate(question: Question, said: Said, hit: Hit, number: int) -> Candidate:
+    found = question.among(said.tokens, said.text)
+    # The heading speaks for every sentence below it, but less than the sentence itself.
+    heading = question.found(hit.chunk.heading)
+    value = question.share(found) + _HEADING * question.share(joined(found, heading))
+    return Candidate(said.text, found, value * said.worth * hit.score, (number,))
+
+
+def best_of(question: Question, candidates: Iterable[Candidate]) -> list[Candidate]:
+    """Return the few candidates that answer a question, best first.
+
+    After the best one, a sentence is worth its place if it is nearly as good; or if it is half as
+    good, and either stands in the same source or says what the others have not said.
+    """
+    ranked = sorted(candidates, key=lambda one: -one.value)
+    chosen: list[Candidate] = []
+    for one in ranked:
+        if len(chosen) == _SENTENCES or one.value <= 0 or one.value < _HALF * ranked[0].value:
+            break
+        if not chosen or one.value >= _NEARLY * ranked[0].value or _adds(question, one, chosen):
+            chosen.append(one)
+    return chosen
+
+
+def _adds(question: Question, one: Candidate, chosen: Sequence[Candidate]) -> bool:
+    said = joined(*(other.found for other in chosen))
+    news = question.share(joined(said, one.found)) - question.share(said)
+    together = any(set(one.sources) & set(other.sources) for other in chosen)
+    return together or news >= _NEWS

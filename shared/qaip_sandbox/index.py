@@ -1,27 +1,31 @@
-"""Full-text search over chunks: two SQLite FTS5 indexes in memory, fused by rank."""
+"""Search over chunks: an inverted index finds candidates, which are then read once more."""
 
 import math
 import sqlite3
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from threading import Lock
 from types import TracebackType
 from typing import Self
 
 from .documents import Chunk
-from .text import Term, fold, terms, words
+from .postings import Fields, Postings
+from .question import Question
+from .scoring import scores
+from .synonyms import SYNONYMS
+from .text import Term, terms, tokens
 
 __all__ = ["Filter", "Hit", "Index", "Question"]
 
 Filter = Callable[[Chunk], bool]
 """Says of a chunk whether a search may return it."""
 
-_FLOOR = 0.3
-_RRF = 60
-_CANDIDATES = 200
-_TABLES = {
-    "words": "unicode61 remove_diacritics 2",
-    "grams": "trigram",
-}
+_CANDIDATES = 24
+_COMMON = 0.2  # the share of the chunks that a word may stand in and still select some
+_FEW = 500
+_LETTERS = 2_000
+_WORDS = 24
+_LONGEST, _RAREST = 8, 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,42 +37,30 @@ class Hit:
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
-    """The content words of a question, each with its weight: the rarer, the heavier."""
+class _View:
+    """The chunks at one time. A question is asked of one view, whatever is changed meanwhile."""
 
-    weights: dict[Term, float]
-
-    def coverage(self, text: str) -> float:
-        """Return the weighted share of the content words that `text` contains, 0 to 1."""
-        total = sum(self.weights.values())
-        folded, spaced = fold(text), words(text)
-        found = sum(
-            weight for term, weight in self.weights.items() if _contains(folded, spaced, term)
-        )
-        return found / total if total else 0.0
+    chunks: tuple[Chunk, ...] = ()
+    rows: dict[int, Chunk] = field(default_factory=dict[int, Chunk])
+    by_id: dict[str, Chunk] = field(default_factory=dict[str, Chunk])
 
 
 class Index:
     """A searchable set of chunks.
 
-    SQLite ties the index to the thread that made it. Close it, or use it as a context manager.
+    It may be made, asked, changed and closed in different threads; a question sees the chunks from
+    before or after a change, never some of both. Close it, or use it as a context manager.
     """
 
-    def __init__(self, chunks: Iterable[Chunk]) -> None:
-        self._chunks = tuple(chunks)
-        self._texts = [fold(f"{c.document.title}\n{c.heading}\n{c.text}") for c in self._chunks]
-        self._database = sqlite3.connect(":memory:")
-        for table, tokenizer in _TABLES.items():
-            self._database.execute(
-                f"CREATE VIRTUAL TABLE {table} USING fts5(body, content='', tokenize='{tokenizer}')"
-            )
-            self._database.executemany(
-                f"INSERT INTO {table}(rowid, body) VALUES (?, ?)",  # noqa: S608 - our own names
-                enumerate(self._texts),
-            )
+    def __init__(self, chunks: Iterable[Chunk] = ()) -> None:
+        self._postings = Postings()
+        self._view = _View()
+        self._next = 1
+        self._changing = Lock()
+        self.update(chunks)
 
     def __len__(self) -> int:
-        return len(self._chunks)
+        return len(self._view.chunks)
 
     def __enter__(self) -> Self:
         return self
@@ -83,20 +75,56 @@ class Index:
 
     def close(self) -> None:
         """Free the database."""
-        self._database.close()
+        self._postings.close()
 
     @property
     def chunks(self) -> tuple[Chunk, ...]:
         """The indexed chunks, in the order of the documents."""
-        return self._chunks
+        return self._view.chunks
 
     def chunk(self, chunk_id: str) -> Chunk | None:
         """Return the chunk of this id, or None."""
-        return next((chunk for chunk in self._chunks if chunk.id == chunk_id), None)
+        return self._view.by_id.get(chunk_id)
+
+    def update(self, chunks: Iterable[Chunk]) -> None:
+        """Let the index hold just `chunks`; only those that are new to it are indexed."""
+        with self._changing:
+            old = {_key(chunk): row for row, chunk in self._view.rows.items()}
+            wanted = {_key(chunk): chunk for chunk in chunks}
+            new = {key: chunk for key, chunk in wanted.items() if key not in old}
+            fresh = dict(zip(range(self._next, self._next + len(new)), new.values(), strict=True))
+            self._next += len(new)
+            self._postings.add((row, _fields(chunk)) for row, chunk in fresh.items())
+            gone = {row: self._view.rows[row] for key, row in old.items() if key not in wanted}
+            kept = {row: wanted[key] for key, row in old.items() if key in wanted}
+            self._view = _view(wanted.values(), kept | fresh)
+            # No question finds these rows any more, so that they may go in their own time.
+            self._postings.remove((row, _fields(chunk)) for row, chunk in gone.items())
+
+    def load(self, saved: sqlite3.Connection, rows: Mapping[int, Chunk]) -> None:
+        """Hold what `save` wrote to a database, and whose rows it told, instead of all else."""
+        with self._changing:
+            self._postings.load(saved)
+            self._next = max(rows, default=0) + 1
+            self._view = _view(rows.values(), dict(rows))
+
+    def save(self, target: sqlite3.Connection) -> Mapping[int, Chunk]:
+        """Write the searchable words to `target` and return which row stands for which chunk."""
+        with self._changing:
+            self._postings.save(target)
+            return self._view.rows
 
     def question(self, text: str) -> Question:
-        """Weigh the content words of `text` by their rarity in the indexed chunks."""
-        return Question({term: self._weight(term) for term in terms(text)})
+        """Weigh the content words of `text` by their rarity in the indexed chunks.
+
+        Of a text that is no longer a question, the beginning and the end count.
+        """
+        if len(text) > 2 * _LETTERS:
+            text = f"{text[:_LETTERS]}\n{text[-_LETTERS:]}"
+        found = terms(text)
+        if len(found) > 2 * _WORDS:
+            found = [*found[:_WORDS], *found[-_WORDS:]]
+        return Question({term: self._weight(term) for term in found})
 
     def search(self, text: str, limit: int, allowed: Filter = lambda _: True) -> list[Hit]:
         """Find the chunks that answer the question `text`, best first.
@@ -110,71 +138,65 @@ class Index:
             Hits with falling scores; none when too few content words of the question occur.
         """
         question = self.question(text)
-        rankings = [
-            self._rank("words", [_phrase(term) for term in question.weights]),
-            self._rank("grams", [f'"{t.stem}"' for t in question.weights if len(t.stem) >= 3]),
-            self._rank_short(
-                [t.stem for t in question.weights if not t.prefix and len(t.stem) < 3]
-            ),
-        ]
-        fused: dict[int, float] = {}
-        for ranking in rankings:
-            for place, row in enumerate(ranking):
-                fused[row] = fused.get(row, 0.0) + 1 / (_RRF + 1 + place)
-        candidates = sorted(
-            (row for row in fused if allowed(self._chunks[row])), key=fused.__getitem__
-        )
-        best = max(fused.values(), default=1.0)
-        hits = [
-            Hit(self._chunks[row], self._score(question, row, fused[row] / best))
-            for row in candidates[-_CANDIDATES:]
-        ]
-        found = [hit for hit in hits if hit.score > 0]
-        return sorted(found, key=lambda hit: (-hit.score, hit.chunk.url))[:limit]
+        for wanted in (self._telling(question), _with_synonyms(question.weights)):
+            ranked = self._candidates(wanted, max(limit, _CANDIDATES), allowed)
+            scored = zip(ranked, scores(question, ranked), strict=True)
+            found = [Hit(chunk, score) for (chunk, _), score in scored if score]
+            if found:
+                return sorted(found, key=lambda hit: (-hit.score, hit.chunk.url))[:limit]
+        return []
 
-    def _score(self, question: Question, row: int, rank: float) -> float:
-        chunk, text = self._chunks[row], self._texts[row]
-        # A title speaks for the whole document, not for each passage of it.
-        covered = 0.7 * question.coverage(f"{chunk.heading}\n{chunk.text}")
-        covered += 0.3 * question.coverage(text)
-        return round(covered * (0.5 + 0.5 * rank), 6) if covered >= _FLOOR else 0.0
+    def like(self, text: str, limit: int) -> list[Chunk]:
+        """Return chunks that hold the rarest words of `text`: all of them, or else some."""
+        rows = self._view.rows
+        known = {Term(token, prefix=True) for token in tokens(text)}
+        longest = sorted(known, key=lambda term: (-len(term.stem), term.stem))[:_LONGEST]
+        counted = [(n, term) for term in longest if (n := self._postings.frequency(term))]
+        rarest = [term for _, term in sorted(counted, key=lambda pair: pair[0])[:_RAREST]]
+        ranked = self._postings.ranked(rarest, limit, all_of_them=True)
+        ranked = ranked or self._postings.ranked(rarest, limit)
+        return [rows[row] for row, _ in ranked if row in rows]
 
-    def _rank(self, table: str, phrases: Sequence[str]) -> list[int]:
-        if not phrases:
-            return []
-        rows = self._database.execute(
-            f"SELECT rowid FROM {table} WHERE {table} MATCH ? ORDER BY rank, rowid",  # noqa: S608
-            (" OR ".join(phrases),),
-        )
-        return [row for (row,) in rows]
+    def _telling(self, question: Question) -> list[Term]:
+        """Return the words that do not stand everywhere: looking for these alone is quick."""
+        common = max(_COMMON * len(self), _FEW)
+        wanted = _with_synonyms(question.weights)
+        return [term for term in wanted if self._postings.frequency(term) <= common]
 
-    def _rank_short(self, stems: Sequence[str]) -> list[int]:
-        if not stems:
-            return []
-        # A trigram index cannot find one or two characters, the usual length of a Japanese word.
-        counts = {
-            row: sum(min(text.count(stem), 3) for stem in stems)
-            for row, text in enumerate(self._texts)
-        }
-        return sorted((row for row, count in counts.items() if count), key=lambda r: -counts[r])
+    def _candidates(
+        self, wanted: Sequence[Term], limit: int, allowed: Filter
+    ) -> list[tuple[Chunk, float]]:
+        """Return the best allowed chunks that hold any of the words, with their BM25 values."""
+        rows = self._view.rows
+        found: list[tuple[Chunk, float]] = []
+        for asked in (2 * limit, -1):
+            ranked = self._postings.ranked(wanted, asked)
+            known = ((rows[row], value) for row, value in ranked if row in rows)
+            found = [(chunk, value) for chunk, value in known if allowed(chunk)][:limit]
+            if len(found) == limit or len(ranked) < 2 * limit:
+                break
+        return found
 
     def _weight(self, term: Term) -> float:
-        if term.prefix:
-            frequency = len(self._rank("words", [_phrase(term)]))
-        else:
-            frequency = sum(term.stem in text for text in self._texts)
-        return math.log(1 + len(self._chunks) / (1 + max(frequency, 1)))
+        frequency = self._postings.frequency(term)
+        return math.log(1 + max(len(self), 1) / (1 + max(frequency, 1)))
 
 
-def _phrase(term: Term) -> str:
-    return f'"{term.stem}"*' if term.prefix and len(term.stem) >= 3 else f'"{term.stem}"'
+def _with_synonyms(wanted: Iterable[Term]) -> list[Term]:
+    found = dict.fromkeys(wanted)
+    for term in list(found):
+        found |= dict.fromkeys(Term(s, prefix=True) for s in sorted(SYNONYMS.get(term.stem, ())))
+    return list(found)
 
 
-def _contains(folded: str, spaced: Sequence[str], term: Term) -> bool:
-    if not term.prefix:
-        return term.stem in folded
-    if len(term.stem) < 3:
-        return term.stem in spaced
-    return any(word.startswith(term.stem) for word in spaced) or (
-        len(term.stem) >= 5 and term.stem in folded
-    )
+def _fields(chunk: Chunk) -> Fields:
+    return chunk.document.title, chunk.heading, chunk.text
+
+
+def _key(chunk: Chunk) -> tuple[str, ...]:
+    return chunk.id, chunk.document.title, chunk.heading
+
+
+def _view(chunks: Iterable[Chunk], rows: dict[int, Chunk]) -> _View:
+    ordered = tuple(chunks)
+    return _View(ordered, rows, {chunk.id: chunk for chunk in ordered})

@@ -6,15 +6,19 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
-from .answers import Answer, Quote, best_of
+from .answers import Answer, Candidate, Quote, best_of
 from .documents import Chunk
-from .index import Filter, Hit, Index, Question
+from .index import Filter, Hit, Index
+from .question import Question
+from .quoting import worth
 from .text import sentences
 
 __all__ = ["Passages", "answer_from"]
 
 _FLOOR = 0.3
 _FIRST = 4
+_MOST = 200  # sentences whose origin is looked for
+_ALIKE = 10
 _NUMBER = re.compile(
     r"^[ \t]*(?:(?:source|document|passage)[ \t]+#?(\d{1,3})[ \t]*:|\[(\d{1,3})\]:?(?=\s))",
     re.IGNORECASE | re.MULTILINE,
@@ -67,8 +71,8 @@ def answer_from(
     best = _best(asked, said) or [one.text for one in said[:_FIRST] if passages.insist]
     if not best:
         return Answer((), ())
-    chunks = [chunk for chunk in index.chunks if allowed(chunk)]
-    found = _in_order(chunks, numbered) if numbered else _origins(chunks, text, best)
+    found = _in_order(index, allowed, numbered) if numbered else _origins(index, text, best)
+    found = [chunk for chunk in found if allowed(chunk)]
     hits = [Hit(chunk, round(asked.coverage(chunk.text), 6)) for chunk in found]
     if numbered:
         quotes = [Quote(text, _numbers(text, said)) for text in best]
@@ -115,7 +119,12 @@ def _said(text: str, numbers: tuple[int, ...]) -> Iterator[_Said]:
 def _best(question: Question, said: Sequence[_Said]) -> list[str]:
     if question.coverage("\n".join(one.text for one in said)) < _FLOOR:
         return []
-    return best_of({one.text: question.coverage(one.text) for one in said})
+    found = {one.text: (question.found(one.text), one.numbers) for one in said}
+    candidates = [
+        Candidate(text, known, question.share(known) * worth(text), numbers)
+        for text, (known, numbers) in found.items()
+    ]
+    return [one.text for one in best_of(question, candidates)]
 
 
 def _numbers(text: str, said: Iterable[_Said]) -> tuple[int, ...]:
@@ -127,24 +136,36 @@ def _cited(best: Iterable[str], hits: Sequence[Hit]) -> Iterator[Quote]:
         yield Quote(text, tuple(n for n, hit in enumerate(hits, 1) if text in hit.chunk.text))
 
 
-def _in_order(chunks: Sequence[Chunk], numbered: Sequence[tuple[int, str]]) -> list[Chunk]:
+def _in_order(index: Index, allowed: Filter, numbered: Sequence[tuple[int, str]]) -> list[Chunk]:
     """Return a chunk for each passage, so that its number finds it; none unless all have one."""
-    found = [next((c for c in chunks if _same(c, text)), None) for _, text in numbered]
+    found = [_origin(index, allowed, text) for _, text in numbered]
     kept = [chunk for chunk in found if chunk]
     counted = [number for number, _ in numbered] == list(range(1, len(kept) + 1))
     return kept if counted else []
 
 
-def _same(chunk: Chunk, passage: str) -> bool:
-    return bool(passage) and (chunk.text in passage or passage in chunk.text)
+def _origin(index: Index, allowed: Filter, passage: str) -> Chunk | None:
+    alike = (chunk for chunk in _near(index, passage) if allowed(chunk))
+    return next((chunk for chunk in alike if chunk.text in passage or passage in chunk.text), None)
 
 
-def _origins(chunks: Iterable[Chunk], text: str, quotes: Sequence[str]) -> list[Chunk]:
+def _origins(index: Index, text: str, quotes: Sequence[str]) -> list[Chunk]:
     """Return the chunks that the passages consist of, in the order of the passages."""
     places: list[tuple[int, Chunk]] = []
-    for chunk in chunks:
+    for chunk in _near(index, text, quotes):
         parts = [chunk.text, *(quote for quote in quotes if quote in chunk.text)]
         found = [place for place in map(text.find, parts) if place >= 0]
         if found or len(parts) > 1:
             places.append((min(found, default=len(text)), chunk))
     return [chunk for _, chunk in sorted(places, key=lambda pair: pair[0])]
+
+
+def _near(index: Index, text: str, quotes: Iterable[str] = ()) -> list[Chunk]:
+    """Return the chunks that the quotes, or other sentences of `text`, may stand in."""
+    found: dict[str, Chunk] = {}
+    for quote in quotes:
+        found |= {chunk.id: chunk for chunk in index.like(quote, _ALIKE)}
+    for sentence in sentences(text)[:_MOST]:
+        if not any(sentence.text in chunk.text for chunk in found.values()):
+            found |= {chunk.id: chunk for chunk in index.like(sentence.text, _ALIKE)}
+    return [*found.values()]

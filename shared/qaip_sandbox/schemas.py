@@ -4,13 +4,23 @@ Keywords that are not in the tables below (`if`, `dependentRequired`, ...) are i
 `format` is an annotation, as the standard has it.
 """
 
-import re
 from collections.abc import Callable, Mapping, Sized
 from typing import Any, TypeGuard
 
+import regex
+
 from ._wire import Json
 
-__all__ = ["Impossible", "Schema", "conforms", "is_object", "merge", "plain", "types_of"]
+__all__ = [
+    "Impossible",
+    "Schema",
+    "conforms",
+    "has_match",
+    "is_object",
+    "merge",
+    "plain",
+    "types_of",
+]
 
 Schema = dict[str, Any]
 """A schema other than `true` and `false`."""
@@ -20,6 +30,11 @@ _HINTS = {
     "array": ("items", "prefixItems", "minItems", "maxItems", "uniqueItems"),
     "number": ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"),
 }
+
+
+_PATIENCE = 0.05  # seconds for one search
+_ENDLESS: list[str] = []
+_MOST = 100
 
 
 class Impossible(ValueError):  # noqa: N818 - it tells of a schema, and is always caught
@@ -159,8 +174,26 @@ def _typed(value: Json, _: Json, schema: Schema, __: Json) -> bool:
     return any(kind in _TYPES and _TYPES[kind](value) for kind in types_of(schema))
 
 
+def has_match(pattern: str, text: str) -> bool:
+    """Say whether a schema's pattern occurs in `text`.
+
+    Raises:
+        Impossible: it is no pattern, or one that takes too long; a request is not to stop the
+            sandbox.
+    """
+    if pattern in _ENDLESS:
+        raise Impossible("one of its patterns takes too long")
+    try:
+        return regex.search(pattern, text, timeout=_PATIENCE) is not None
+    except TimeoutError:
+        _ENDLESS[:] = [*_ENDLESS[-_MOST:], pattern]
+        raise Impossible("one of its patterns takes too long") from None
+    except regex.error:
+        raise Impossible("it is not a valid JSON Schema") from None
+
+
 def _matches(value: Json, pattern: str, *_: Json) -> bool:
-    return not isinstance(value, str) or re.search(pattern, value) is not None
+    return not isinstance(value, str) or has_match(pattern, value)
 
 
 def _unique(value: Json, wanted: bool, *_: Json) -> bool:
@@ -191,7 +224,7 @@ def _properties(value: Json, properties: Schema, _: Schema, root: Json) -> bool:
 def _patterns(value: Json, patterns: Schema, _: Schema, root: Json) -> bool:
     if not is_object(value):
         return True
-    pairs = [(key, p) for key in value for p in patterns if re.search(p, key)]
+    pairs = [(key, p) for key in value for p in patterns if has_match(p, key)]
     return all(conforms(value[key], patterns[pattern], root) for key, pattern in pairs)
 
 
@@ -201,7 +234,7 @@ def _additional(value: Json, additional: Json, schema: Schema, root: Json) -> bo
     patterns = schema.get("patternProperties", {})
     known = schema.get("properties", {})
     others = [
-        key for key in value if key not in known and not any(re.search(p, key) for p in patterns)
+        key for key in value if key not in known and not any(has_match(p, key) for p in patterns)
     ]
     return all(conforms(value[key], additional, root) for key in others)
 

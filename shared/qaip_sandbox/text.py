@@ -2,9 +2,24 @@
 
 import re
 import unicodedata
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
+from threading import Lock
 
-__all__ = ["Sentence", "Term", "fold", "pieces", "sentences", "slug", "terms", "words"]
+import snowballstemmer  # type: ignore[import-untyped]
+
+__all__ = [
+    "Sentence",
+    "Term",
+    "fold",
+    "pieces",
+    "sentences",
+    "slug",
+    "terms",
+    "tokens",
+    "words",
+]
 
 # Kana, Han ideographs and Hangul: scripts whose words are not, or not reliably, spaced apart.
 _HAN = "\u3005\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
@@ -20,12 +35,15 @@ _RUN = re.compile(
     rf"|(?P<hangul>[{_HANGUL}]+)|(?P<hiragana>[{_HIRAGANA}]+)"
 )
 
+_RUNS = re.compile(rf"(?P<word>[^\W{_CJK}]+)|(?P<unspaced>(?:(?![\W_])[{_CJK}])+)")
+_ALONE = re.compile(f"[{_HAN}{_HANGUL}]")
+
 _STOP_WORDS = frozenset(
     """a about all also am an and any are as at be because been before being between both but
     by can could describe did do does doing each exactly explain find for from get gets give
     go goes got had happen happens has have having he her here hers him his how i if in into
-    is it its just know let list long many may me mean means might more most much must my need
-    needs no not of often on once only or other our ours out over own please say shall she
+    is it its just know let like list long many may me mean means might more most much must my need
+    needs no not of off often on once only or other our ours out over own please say shall she
     should show so some such summarise summarize take takes tell than that the their theirs
     them then there these they this those through to too under until up us use used very was
     we were what whats when where which while who whom whose why will with work works would
@@ -35,7 +53,11 @@ _JAPANESE_FILLERS = re.compile(
     r"何[日時円人個年月分回]?|誰|ください|下さい|教えて|について|でしょうか|ですか|ますか|ません|ました"
     r"|します|とは|です|ます|どの|どこ|どう|どれ|いつ|いくら|なに|なん|だれ|これ|それ|あれ|この|その|あの"
 )
-_SUFFIXES = ("ies", "ing", "ed", "es", "s", "y")
+# Names in code are words written together: tokenUrlsafe, HTTPServer.
+_QUOTED = re.compile(r"`(\w+)`")
+_HUMP = re.compile(r"_+|(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
+_stemmer = snowballstemmer.stemmer("english")
+_stemming = Lock()
 
 _BREAK = re.compile(
     r"(?<=[.!?])(?:[\"'”’)\]]|\[\d+\])*\s+(?![a-z])"  # not before a small letter: "e.g. this"
@@ -58,12 +80,18 @@ _UNACCENTED = _unaccented()
 class Term:
     """One content word of a question.
 
-    `stem` is its unchanging part; `prefix` says that the stem must begin a word of the text, which
-    holds for spaced scripts only.
+    `stem` is its unchanging part; `prefix` says that it is a word of a spaced script, of which
+    the text must hold a form. Any other stem may stand anywhere in the text.
     """
 
     stem: str
     prefix: bool
+
+    @property
+    def tokens(self) -> tuple[str, ...]:
+        """What an index must know of a text that holds the term."""
+        pairs = () if self.prefix else tuple(t for t in tokens(self.stem) if len(t) > 1)
+        return pairs or (self.stem,)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +105,8 @@ class Sentence:
 
 def fold(text: str) -> str:
     """Return `text` without the differences of case, width and Latin accents."""
+    if text.isascii():
+        return text.lower()
     return unicodedata.normalize("NFKC", text).casefold().translate(_UNACCENTED)
 
 
@@ -100,47 +130,74 @@ def slug(text: str) -> str:
     return re.sub(r"[^\w]+", "-", fold(text)).strip("-_") or "top"
 
 
+def tokens(text: str) -> list[str]:
+    """Return what an index knows of `text`: stems of words, and pairs of unspaced characters.
+
+    A name in code (`token_urlsafe`, `HTTPServer`) yields its words and the whole name. Han and
+    Hangul characters stand alone, too.
+    """
+    if text.isascii():
+        return [token for word in _WORD.findall(text) for token in _word_tokens(word)]
+    found: list[str] = []
+    for run in _RUNS.finditer(_normal(text)):
+        found.extend(_word_tokens(run[0]) if run.lastgroup == "word" else _pairs(run[0]))
+    return found
+
+
 def terms(question: str) -> list[Term]:
     """Return the content words of `question` without repeats, in order of appearance.
 
-    Stop words are left out. Runs of Han and Hangul characters longer than two become overlapping
-    pairs, because nothing marks the words in them.
+    Stop words are left out, but for those in backticks, which are names. Runs of Han and Hangul
+    characters longer than two become overlapping pairs, because nothing marks the words in them.
     """
     found: dict[Term, None] = {}
     kana: list[str] = []
-    for run in _RUN.finditer(_JAPANESE_FILLERS.sub(" ", fold(question))):
+    asked = _JAPANESE_FILLERS.sub(" ", _normal(question))
+    quoted = {match[1] for match in _QUOTED.finditer(asked)}
+    for run in _RUN.finditer(asked):
         kind, text = str(run.lastgroup), run[0]
         if kind == "hiragana":
             kana.extend([text] if len(text) > 1 else [])
         else:
-            found.update(dict.fromkeys(_terms_of_run(kind, text)))
+            found.update(dict.fromkeys(_terms_of_run(kind, text, text in quoted)))
     if not found:
         found.update(dict.fromkeys(Term(g, prefix=False) for run in kana for g in _grams(run, 3)))
     return list(found)
 
 
-def _terms_of_run(kind: str, text: str) -> list[Term]:
+def _normal(text: str) -> str:
+    return text if text.isascii() else unicodedata.normalize("NFKC", text)
+
+
+def _terms_of_run(kind: str, text: str, quoted: bool) -> list[Term]:
     if kind == "word":
-        stop = text in _STOP_WORDS or (len(text) == 1 and not text.isdigit())
-        return [] if stop else [Term(_stem(text), prefix=True)]
+        folded = fold(text)
+        stop = folded in _STOP_WORDS or (len(folded) == 1 and not folded.isdigit())
+        if stop and not quoted:
+            return []
+        return [Term(token, prefix=True) for token in _word_tokens(text)]
     if kind == "katakana":
         return [Term(text, prefix=False)]
     return [Term(gram, prefix=False) for gram in _grams(text, 2)]
+
+
+@lru_cache(maxsize=1 << 16)
+def _word_tokens(word: str) -> tuple[str, ...]:
+    parts = [fold(part) for part in _HUMP.split(word) if part]
+    whole = ["".join(parts)] if len(parts) > 1 else []
+    with _stemming:  # a stemmer works on one word at a time
+        return (*(_stemmer.stemWord(part) for part in parts), *whole)
+
+
+def _pairs(run: str) -> Iterator[str]:
+    yield from (char for char in run if _ALONE.match(char))
+    yield from (pair for pair in _grams(run, 2) if len(pair) > 1)
 
 
 def _grams(text: str, size: int) -> list[str]:
     if len(text) <= size:
         return [text]
     return [text[i : i + size] for i in range(len(text) - size + 1)]
-
-
-def _stem(word: str) -> str:
-    if word.endswith("ss"):
-        return word
-    for suffix in _SUFFIXES:
-        if word.endswith(suffix) and len(word) - len(suffix) >= 4:
-            return word.removesuffix(suffix)
-    return word
 
 
 def sentences(text: str) -> list[Sentence]:

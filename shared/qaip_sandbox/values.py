@@ -1,12 +1,11 @@
 """Making a JSON value that conforms to a schema, out of what a prompt and its answer offer."""
 
 import math
-import re
 from collections.abc import Callable, Iterator, Mapping
 
 from ._wire import Json
 from .clues import Clues, Grade, is_prose
-from .schemas import Impossible, Schema, conforms, plain, types_of
+from .schemas import Impossible, Schema, conforms, has_match, plain, types_of
 
 __all__ = ["instance"]
 
@@ -36,7 +35,7 @@ def instance(schema: Json, clues: Clues) -> Json:
         pass
     except RecursionError:
         raise Impossible("it is too deep") from None
-    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError, re.error) as error:
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
         if isinstance(error, Impossible):
             raise
         raise Impossible("it is not a valid JSON Schema") from None
@@ -262,7 +261,7 @@ class _Maker:
         for key in (*(k for k in required if k not in properties), *spare):
             if key not in required and len(found) >= least:
                 break
-            parts = [part for pattern, part in patterns.items() if re.search(pattern, key)]
+            parts = [part for pattern, part in patterns.items() if has_match(pattern, key)]
             found[key] = self.make({"allOf": parts} if parts else more, key, path)
         return self._fewer(found, table)
 

@@ -5,14 +5,14 @@ from pathlib import Path
 import pytest
 
 from qaip_sandbox import Document, Sandbox
-from qaip_sandbox.documents import read_folder
+from qaip_sandbox.reading import read_folder
 
 
 def read_one(folder: Path, name: str, content: bytes | str) -> Document:
     data = content.encode() if isinstance(content, str) else content
     (folder / name).write_bytes(data)
-    (document,) = read_folder(folder)
-    return document
+    (source,) = read_folder(folder).sources
+    return source.document
 
 
 def test_a_chunk_is_a_slice_of_its_document(sandbox: Sandbox) -> None:
@@ -102,31 +102,31 @@ def test_a_byte_order_mark_and_carriage_returns_are_dropped(tmp_path: Path) -> N
 def test_tags_are_the_folders_above_a_file(tmp_path: Path) -> None:
     (tmp_path / "a" / "b").mkdir(parents=True)
     (tmp_path / "a" / "b" / "c.md").write_text("x")
-    assert read_folder(tmp_path)[0].tags == ("a", "b")
+    assert read_folder(tmp_path).sources[0].document.tags == ("a", "b")
 
 
-def test_other_hidden_and_oversized_files_are_skipped(tmp_path: Path) -> None:
+def test_other_hidden_and_oversized_files_are_not_read(tmp_path: Path) -> None:
     (tmp_path / ".git").mkdir()
     for name in (".git/x.md", ".hidden.md", "picture.png", "kept.markdown"):
         (tmp_path / name).write_text("x")
     (tmp_path / "large.txt").write_bytes(b"x" * (10 * 1024 * 1024 + 1))
-    assert [document.path for document in read_folder(tmp_path)] == ["kept.markdown"]
+    assert [one.document.path for one in read_folder(tmp_path).sources] == ["kept.markdown"]
 
 
-def test_a_link_that_leaves_the_folder_is_skipped(tmp_path: Path) -> None:
+def test_a_link_that_leaves_the_folder_is_not_read(tmp_path: Path) -> None:
     inside = tmp_path / "inside"
     inside.mkdir()
     (tmp_path / "secret.md").write_text("x")
     (inside / "link.md").symlink_to(tmp_path / "secret.md")
-    assert read_folder(inside) == []
+    assert read_folder(inside).sources == []
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes and sockets")
-def test_pipes_and_sockets_are_skipped(tmp_path: Path) -> None:
+def test_pipes_and_sockets_are_not_read(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.md")
     with socket.socket(socket.AF_UNIX) as unix:
         unix.bind(str(tmp_path / "s.md"))
-        assert read_folder(tmp_path) == []
+        assert read_folder(tmp_path).sources == []
 
 
 def test_a_missing_folder_is_an_error(tmp_path: Path) -> None:

@@ -44,7 +44,7 @@ def test_sentences_end_where_readers_think(text: str, expected: list[str]) -> No
     ("question", "stems"),
     [
         ("What is the refund period?", ["refund", "period"]),
-        ("How do policies end?", ["polic", "end"]),
+        ("How do policies end?", ["polici", "end"]),
         ("保証の期間は何年ですか？", ["保証", "期間"]),
         ("保証期間", ["保証", "証期", "期間"]),
         ("バッテリーの交換", ["バッテリー", "交換"]),

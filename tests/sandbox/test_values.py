@@ -2,6 +2,7 @@
 
 import datetime as dt
 import decimal
+import time
 import uuid
 from enum import Enum
 from typing import Annotated, Any, Literal
@@ -407,3 +408,11 @@ def test_every_value_conforms(schema: Any, prompt: str) -> None:
 )
 def test_values_are_checked(value: Any, schema: Any, right: bool) -> None:
     assert conforms(value, schema, schema) is right
+
+
+def test_a_pattern_that_takes_for_ever_is_given_up() -> None:
+    schema = {"type": "string", "pattern": "^(a|aa)+$"}
+    begin = time.process_time()
+    with pytest.raises(Impossible):
+        instance(schema, Clues(f'Use "{"a" * 40}!" and nothing else.'))
+    assert time.process_time() - begin < 2

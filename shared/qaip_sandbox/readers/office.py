@@ -1,0 +1,39 @@
+"""Office files, as the Markdown that MarkItDown makes of them."""
+
+import io
+import zipfile
+from collections.abc import Callable
+
+from ._content import Content, Unreadable
+
+__all__ = ["read_office"]
+
+_MISSING = "office files need an extra: pip install 'qaip-integrations[sandbox-office]'"
+_CONVERTERS = {".docx": "DocxConverter", ".pptx": "PptxConverter", ".xlsx": "XlsxConverter"}
+
+
+def read_office(suffix: str) -> Callable[[bytes], Content]:
+    """Return the reader of office files that end with `suffix`: `.docx`, `.pptx` or `.xlsx`.
+
+    The reader raises `Unreadable` where MarkItDown is not installed or the file is broken.
+    """
+
+    def read(data: bytes) -> Content:
+        try:
+            from markitdown import MissingDependencyException, StreamInfo, converters
+        except ImportError as error:
+            raise Unreadable(_MISSING) from error
+        file = io.BytesIO(data)
+        if not zipfile.is_zipfile(file):
+            raise Unreadable(f"a broken {suffix} file, or one with a password")
+        # One converter, not MarkItDown's choice of them: that would read a broken file as text.
+        converter = getattr(converters, _CONVERTERS[suffix])()
+        try:
+            found = converter.convert(file, StreamInfo(extension=suffix))
+        except MissingDependencyException as error:
+            raise Unreadable(_MISSING) from error
+        except Exception as error:  # a broken file breaks its parsers in many ways
+            raise Unreadable(f"a broken {suffix} file: {type(error).__name__}: {error}") from error
+        return Content(found.markdown, (found.title or "").strip())
+
+    return read
