@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         Truncate,
     )
     from .journal import Cited, Record, Said
+    from .judging import Finding, Judge, Limits, Verdict
     from .physics import Physics
     from .protocols import (
         DifySwitches,
@@ -45,7 +46,10 @@ __all__ = [
     "ErrorEvent",
     "Fault",
     "Faults",
+    "Finding",
     "FireworksSwitches",
+    "Judge",
+    "Limits",
     "OnlyPings",
     "PAISSwitches",
     "Page",
@@ -58,6 +62,7 @@ __all__ = [
     "Stall",
     "Status",
     "Truncate",
+    "Verdict",
     "Writer",
 ]
 
@@ -66,6 +71,7 @@ _HOMES = {
     "faults": "Corrupt Disconnect Drip ErrorEvent Fault Faults OnlyPings Page Stall Status"
     " Truncate",
     "journal": "Cited Record Said",
+    "judging": "Finding Judge Limits Verdict",
     "physics": "Physics",
     "protocols": "DifySwitches FireworksSwitches PAISSwitches PerplexitySwitches QaipSwitches",
     "sandbox": "Sandbox",

@@ -94,15 +94,24 @@ def interleave(columns: Iterable[Iterable[_Item]]) -> list[_Item]:
 
 
 class Stream(StreamingResponse):
-    """A streamed body that is closed at once when the client goes away."""
+    """A streamed body that is closed at once when the client goes away.
+
+    `error_event` and `ping` are its own words for a failure in its middle and for a keep-alive,
+    where a service has several kinds of streams; None for those of the service.
+    """
 
     def __init__(
         self,
         frames: AsyncGenerator[bytes, None],
         media_type: str = "text/event-stream",
         headers: Mapping[str, str] | None = None,
+        *,
+        error_event: Callable[[str | None], bytes] | None = None,
+        ping: bytes | None = None,
     ) -> None:
         super().__init__(frames, headers=headers, media_type=media_type)
+        self.error_event = error_event
+        self.ping = ping
         self.frames = frames
 
     async def stream_response(self, send: Send) -> None:

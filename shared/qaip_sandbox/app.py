@@ -17,7 +17,7 @@ from .control import routes
 from .faults import Fault, fault_of
 from .faulty import Words, hampered, instead
 from .guard import CONTROL, Guard
-from .journal import Journal, Record
+from .journal import RECORD, Journal, Record, record_of
 from .protocols import SERVICES
 from .service import Call, Route, Service
 from .switches import Switches
@@ -32,15 +32,13 @@ FAULT_HEADER = "x-sandbox-fault"
 SWITCHES_HEADER = "x-sandbox-switches"
 """The request header that sets switches for one request, as a JSON object."""
 
-_SECRET = frozenset({"authorization", "proxy-authorization", "x-api-key", "cookie"})
-_RECORD = "qaip_sandbox.record"
-
 
 def create_app(world: World) -> ASGIApp:
     """Build the application that serves `world`."""
     mounts = [
-        starlette.routing.Mount(service.base_path, _Desk(service, world).app(), name=service.name)
+        starlette.routing.Mount(prefix, _Desk(service, world).app(prefix), name=service.name)
         for service in SERVICES
+        for prefix in service.prefixes
     ]
     root = Starlette(
         routes=[*routes(world), *mounts],
@@ -64,12 +62,13 @@ class _Desk:
         self._service = service
         self._world = world
 
-    def app(self) -> Starlette:
-        """Return the service as an application."""
+    def app(self, prefix: str) -> Starlette:
+        """Return the part of the service below `prefix` as an application."""
         app = Starlette(
             routes=[
                 starlette.routing.Route(r.path, self._endpoint(r), methods=[r.method])
                 for r in self._service.routes
+                if (r.base or self._service.base_path) == prefix
             ],
             exception_handlers={HTTPException: self._failed, Refusal: _refused},
         )
@@ -82,7 +81,7 @@ class _Desk:
             raw = await request.body()
             switches = self._switches(request)
             fault = self._fault(request)
-            record: Record = request.scope[_RECORD]
+            record: Record = request.scope[RECORD]
             words = self._words(request, switches)
             if fault:
                 record.fault = fault.kind
@@ -151,6 +150,7 @@ class _Recorder:
 
     def __init__(self, app: ASGIApp, world: World) -> None:
         self._app = app
+        self._world = world
         self._journal = world.journal
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -158,8 +158,8 @@ class _Recorder:
         if scope["path"] == "/" or scope["path"].startswith(CONTROL):
             await self._app(scope, receive, send)
             return
-        record = _record(scope, self._journal)
-        scope[_RECORD] = record
+        record = _record(scope, self._world)
+        scope[RECORD] = record
         body = bytearray()
 
         async def read() -> Message:
@@ -182,19 +182,10 @@ class _Recorder:
             _ended(record, self._journal, bytes(body))
 
 
-def _record(scope: Scope, journal: Journal) -> Record:
-    headers = {
-        name.decode("latin-1"): value.decode("latin-1")
-        for name, value in scope["headers"]
-        if name.decode("latin-1") not in _SECRET
-    }
+def _record(scope: Scope, world: World) -> Record:
     path = scope["path"]
-    service = next((s.name for s in SERVICES if path.startswith(f"{s.base_path}/")), "")
-    return Record(
-        number=journal.next_number(), service=service, method=scope["method"], path=path,
-        headers=headers, at=time.time(), started=time.monotonic(),
-        connection=(scope["client"] or ("", 0))[1],
-    )  # fmt: skip
+    service = next((s.name for s in SERVICES for p in s.prefixes if path.startswith(f"{p}/")), "")
+    return record_of(scope, world.journal.next_number(), service, world.keys.values())
 
 
 def _begun(record: Record, message: Message) -> None:
@@ -211,10 +202,11 @@ def _went_on(record: Record, message: Message) -> None:
     record.sent += len(body)
     if not message.get("more_body", False):
         record.state = "complete"
+        record.ended = time.monotonic()
 
 
 def _ended(record: Record, journal: Journal, body: bytes) -> None:
-    record.ended = time.monotonic()
+    record.ended = record.ended or time.monotonic()
     if record.state == "open":
         record.state = "aborted"
     if not record.first_byte:

@@ -3,13 +3,14 @@
 import json
 import threading
 from collections.abc import Sequence
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from .switches import reason
 
 __all__ = [
+    "KINDS",
     "Corrupt",
     "Disconnect",
     "Drip",
@@ -41,7 +42,6 @@ class _Fault(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    kind: str
     service: str | None = None
     path: str = ""
     times: Annotated[int, Field(ge=1)] = 1
@@ -102,6 +102,8 @@ class Stall(_Fault):
 class OnlyPings(_Fault):
     """A stream that sends nothing but keep-alives from some event on.
 
+    Where a service has none, and in an answer that is no stream, nothing is sent at all.
+
     Args:
         every: The time between them, in seconds, above 0.
         seconds: How long that lasts before the answer goes on; None for as long as the client
@@ -145,6 +147,11 @@ class ErrorEvent(_Fault):
 
 
 Fault = Status | Page | Truncate | Disconnect | Stall | OnlyPings | Corrupt | Drip | ErrorEvent
+KINDS: dict[str, type[_Fault]] = {
+    kind.model_fields["kind"].default: kind for kind in get_args(Fault)
+}
+"""The classes of faults by the kinds that requests name them by."""
+
 _FAULT: TypeAdapter[Fault] = TypeAdapter(Annotated[Fault, Field(discriminator="kind")])
 
 

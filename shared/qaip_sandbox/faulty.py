@@ -1,9 +1,10 @@
 """What a fault does to an answer on its way out."""
 
 import asyncio
+import re
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from starlette.responses import Response
@@ -22,6 +23,7 @@ from .faults import (
     Status,
     Truncate,
 )
+from .journal import RECORD, Record
 
 __all__ = ["Words", "hampered", "instead"]
 
@@ -32,6 +34,11 @@ _PAGE = """<!doctype html>
 <body><h1>{code} Trouble at the gateway</h1></body></html>
 """
 _NO_TEXT = b"\xff\xfe"
+# In all of the services' events: that an answer is complete, and a piece of its text.
+_END = re.compile(
+    rb'"finish_reason": ?"|"(?:message_end|workflow_finished|RUN_FINISHED|response\.completed)"'
+)
+_TEXT = re.compile(rb'"(?:content|delta|answer|text)": ?"[^"]')
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,20 +68,53 @@ def instead(fault: Fault, words: Words) -> Response | None:
 def hampered(response: Response, fault: Fault, words: Words) -> Response:
     """Return `response` as it comes out with `fault`."""
     stream = isinstance(response, Stream)
+    if isinstance(response, Stream):
+        own_ping = words.ping if response.ping is None else response.ping
+        own_error = response.error_event or words.error_event
+        words = replace(words, error_event=own_error, ping=own_ping)
     if isinstance(fault, ErrorEvent) and not (stream and words.error_event(None)):
         return words.failed(500, fault.message)
-    frames = response.frames if isinstance(response, Stream) else _halves(bytes(response.body))
-    after = fault.after if stream else min(fault.after, 1)
-    headers = {
-        k: v for k, v in response.headers.items() if k not in ("content-length", "content-type")
-    }
-    broken = Stream(
-        _broken(frames, after, fault, words),
-        response.headers.get("content-type", "application/octet-stream"),
-        headers,
-    )
-    broken.status_code = response.status_code
-    return broken
+    return _Hampered(response, fault, words)
+
+
+class _Hampered(Stream):
+    """An answer that a fault comes into, and a note of that in the request's record."""
+
+    def __init__(self, response: Response, fault: Fault, words: Words) -> None:
+        self._whole = not isinstance(response, Stream)
+        self._record: Record | None = None
+        body = response.frames if isinstance(response, Stream) else _halves(bytes(response.body))
+        after = min(fault.after, 1) if self._whole else fault.after
+        headers = {k: v for k, v in response.headers.items() if k != "content-length"}
+        super().__init__(self._broken(body, after, fault, words), headers=headers)
+        self.status_code = response.status_code
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send the answer."""
+        self._record = scope.get(RECORD)
+        await super().__call__(scope, receive, send)
+
+    async def _broken(self, frames: _Frames, after: int, fault: Fault, words: Words) -> _Frames:
+        told = ended = False
+        async with aclosing(frames):
+            for _ in range(after):
+                frame = await anext(frames, None)
+                if frame is None:
+                    return
+                told, ended = told or bool(_TEXT.search(frame)), ended or bool(_END.search(frame))
+                yield frame
+            following = await anext(frames, None)
+            if following is None:
+                return
+            if self._record:
+                self._record.hit = self._whole or not ended
+                self._record.told = told and not self._whole
+            # Between the halves of a whole answer, a keep-alive would be a part of it.
+            words = replace(words, ping=b"") if self._whole else words
+            rest = _BEHAVIOURS[type(fault)](_again(following, frames), fault, words)
+            async with aclosing(rest):
+                async for piece in rest:
+                    yield piece
 
 
 def _shown(seconds: float | str) -> str:
@@ -86,16 +126,10 @@ async def _halves(body: bytes) -> _Frames:
         yield half
 
 
-async def _broken(frames: _Frames, after: int, fault: Fault, words: Words) -> _Frames:
-    async with aclosing(frames):
-        for _ in range(after):
-            frame = await anext(frames, None)
-            if frame is None:
-                return
-            yield frame
-        async with aclosing(_BEHAVIOURS[type(fault)](frames, fault, words)) as rest:
-            async for piece in rest:
-                yield piece
+async def _again(first: bytes, rest: _Frames) -> _Frames:
+    yield first
+    async for frame in rest:
+        yield frame
 
 
 async def _truncate(_frames: _Frames, _fault: Any, _words: Words) -> _Frames:
@@ -112,7 +146,8 @@ async def _disconnect(_frames: _Frames, _fault: Any, words: Words) -> _Frames:
 async def _stall(frames: _Frames, fault: Any, _words: Words) -> _Frames:
     if fault.seconds is None:
         await asyncio.Event().wait()  # until the client goes away
-    await asyncio.sleep(fault.seconds)
+    else:
+        await asyncio.sleep(fault.seconds)
     async for frame in frames:
         yield frame
 
@@ -167,5 +202,7 @@ class _Silence(Response):
         self._hang_up = hang_up
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002
-        """Cut the connection."""
+        """Cut the connection, and wait until the server knows that it is."""
         self._hang_up()
+        while (await receive())["type"] != "http.disconnect":
+            continue

@@ -72,10 +72,9 @@ class Guard:
     def _known(self, host: str) -> bool:
         try:
             name = urlsplit(f"//{host}").hostname or ""
-            ipaddress.ip_address(name)
-        except ValueError:
-            return name == "localhost" or name in self._world.hosts
-        return True
+        except ValueError:  # brackets without an address
+            return False
+        return name == "localhost" or name in self._world.hosts or _is_address(name)
 
     def _without_token(self, request: Request) -> Response | None:
         token, path = self._world.token, request.url.path
@@ -90,6 +89,14 @@ class Guard:
         if any(_same(known, token) for known in _tokens(request.headers, request.cookies)):
             return None
         return _told(401, "this sandbox wants its token: /?token=..., or Authorization: Bearer ...")
+
+
+def _is_address(name: str) -> bool:
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True
 
 
 def _tokens(headers: Mapping[str, str], cookies: Mapping[str, str]) -> list[str]:

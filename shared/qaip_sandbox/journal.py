@@ -1,17 +1,25 @@
 """What the sandbox was asked, what it answered, and who follows along."""
 
 import asyncio
-from collections.abc import AsyncGenerator
+import time
+from collections.abc import AsyncGenerator, Collection
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Literal
+from urllib.parse import unquote_plus
+
+from starlette.types import Scope
 
 from ._wire import Json
 
-__all__ = ["Cited", "Journal", "Record", "Said"]
+__all__ = ["RECORD", "Cited", "Journal", "Record", "Said", "record_of"]
+
+RECORD = "qaip_sandbox.record"
+"""Where a request's scope holds its record."""
 
 _MOST = 10_000
 _BEHIND = 1_000
+_SECRET = frozenset({"authorization", "proxy-authorization", "x-api-key", "cookie"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,10 +50,12 @@ class Record:
     `status` is 0 where the connection was cut before an answer. `state` is "open" while the answer
     is being sent, then "complete", or "aborted" when the client went away, or a fault cut the
     connection, before its end. `said` are the answers that it holds. `fault` is the kind of the
-    fault that was injected, or "". `started`, `first_byte` and `ended` are in seconds of
-    `time.monotonic()`, 0.0 for what has not happened; `at` is the Unix time of the start.
-    `frames` and `sent` count what left of the body: messages and bytes. `connection` is the
-    client's port, the same for requests on one kept connection.
+    fault that was injected, or ""; `hit` says that it came into a body before its end mark, and
+    `told` that some text of a stream had been sent by then. `query` is the query of the URL, and
+    `key_places` are the places where a key was found that is no business of theirs. `started`,
+    `first_byte` and `ended` are in seconds of `time.monotonic()`, 0.0 for what has not happened;
+    `at` is the Unix time of the start. `frames` and `sent` count what left of the body: messages
+    and bytes. `connection` is the client's port, the same for requests on one kept connection.
     """
 
     number: int
@@ -67,23 +77,76 @@ class Record:
     sent: int = 0
     connection: int = 0
     streamed: bool = False
+    hit: bool = False
+    told: bool = False
+    query: str = ""
+    key_places: tuple[str, ...] = ()
+
+
+def record_of(scope: Scope, number: int, service: str, keys: Collection[str]) -> Record:
+    """Return the record of a request that has just arrived.
+
+    Args:
+        scope: The request, as ASGI describes it.
+        number: Its number in the journal.
+        service: The service it is for, or "".
+        keys: The keys that open the services; where else they appear is noted, they are not.
+    """
+    headers = {n.decode("latin-1"): v.decode("latin-1") for n, v in scope["headers"]}
+    query = unquote_plus(scope.get("query_string", b"").decode("latin-1"))
+    strangers = {f"the header {n}": v for n, v in headers.items() if n not in _SECRET}
+    places = {"the path": scope["path"], "the query": query, **strangers}
+    return Record(
+        number=number,
+        service=service,
+        method=scope["method"],
+        path=_without(keys, scope["path"]),
+        headers={n: _without(keys, v) for n, v in headers.items() if n not in _SECRET},
+        at=time.time(),
+        started=time.monotonic(),
+        connection=(scope["client"] or ("", 0))[1],
+        query=_without(keys, query),
+        key_places=tuple(n for n, text in places.items() if any(key in text for key in keys)),
+    )
+
+
+def _without(keys: Collection[str], text: str) -> str:
+    for key in keys:
+        text = text.replace(key, "***")
+    return text
 
 
 class Journal:
-    """The records, oldest first; the oldest are dropped after ten thousand."""
+    """The records, oldest first; the oldest are dropped after ten thousand.
+
+    `count` is the number of the latest request, and `running` holds the numbers of those that have
+    not ended.
+    """
 
     def __init__(self) -> None:
         self.records: list[Record] = []
         self.count = 0
+        self.running: set[int] = set()
+        self._cleared = 0
         self._readers: set[asyncio.Queue[Record]] = set()
 
     def next_number(self) -> int:
         """Return the number of the next request, from 1."""
         self.count += 1
+        self.running.add(self.count)
         return self.count
 
+    def clear(self) -> None:
+        """Drop all records, also those of requests that still run; the counting goes on."""
+        self._cleared = self.count
+        self.records.clear()
+
     def begin(self, record: Record) -> None:
-        """Write down a request whose answer begins."""
+        """Write down a request whose answer begins, or that has ended without one."""
+        if record.ended:
+            self.running.discard(record.number)
+        if record.number <= self._cleared:
+            return
         self.records.append(record)
         if len(self.records) > _MOST:
             del self.records[: len(self.records) - _MOST]
@@ -91,6 +154,7 @@ class Journal:
 
     def end(self, record: Record) -> None:
         """Tell the readers that an answer has ended."""
+        self.running.discard(record.number)
         self._tell(record)
 
     async def follow(self) -> AsyncGenerator[Record, None]:

@@ -3,22 +3,27 @@
 import asyncio
 import socket
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
+from urllib.parse import quote
 
 from .app import create_app
-from .documents import Chunk, Document, read_folder
+from .collection import Changes, Collection
+from .control import environment
+from .documents import Chunk, Document
 from .faults import Faults
 from .guard import is_loopback
-from .index import Index
 from .journal import Record
+from .judging import Judge, Limits
 from .physics import Physics
 from .protocols import SERVICES
+from .reading import MAX_BYTES, Progress, Refused
 from .server import Server, listen
 from .switches import Chosen
-from .world import Library, World
+from .world import World
 from .writer import Writer
 
 __all__ = ["Sandbox"]
@@ -32,6 +37,11 @@ class Sandbox:
 
     Args:
         folder: The folder whose documents the services answer from. It is only read.
+        cache: A file that keeps the index, so that the next start reads only what has changed;
+            None for none.
+        max_bytes: The size of the largest document that is read, in bytes, above 0.
+        watch: How often to look for changed documents, in seconds, above 0; None for never.
+        progress: Is called with what has been read, how much there is, and a path.
         host: The address to listen on.
         port: The port to listen on, 0 for any free one.
         token: What callers must know, at least 16 characters; it takes the place of every
@@ -52,12 +62,6 @@ class Sandbox:
         perplexity: The switches of Perplexity.
         dify: The switches of Dify.
 
-    Attributes:
-        requests: What the services were asked, oldest first. It outlives a stop.
-        faults: The faults that wait for a request.
-        documents: The documents as they were read; empty before the first start.
-        chunks: The passages of the documents that answers are quoted from.
-
     Raises:
         ValueError: a time, the port or a switch is out of range, or a token is missing.
     """
@@ -66,6 +70,10 @@ class Sandbox:
         self,
         folder: str | Path,
         *,
+        cache: str | Path | None = None,
+        max_bytes: int = MAX_BYTES,
+        watch: float | None = None,
+        progress: Progress | None = None,
         host: str = "127.0.0.1",
         port: int = 0,
         token: str | None = None,
@@ -94,7 +102,7 @@ class Sandbox:
             "dify": dify,
         }
         self._world = World(
-            library=Library((), Index(())),
+            collection=Collection(folder, cache=cache, max_bytes=max_bytes),
             keys={n: token or key for service in SERVICES for n, key in service.keys.items()},
             switches={s.name: s.switches.chosen(chosen[s.name]) for s in SERVICES},
             physics=Physics.checked(
@@ -109,9 +117,8 @@ class Sandbox:
             largest=largest_request,
             hosts=frozenset({*allowed_hosts, socket.gethostname()} if token else allowed_hosts),
         )
-        self.documents: tuple[Document, ...] = ()
-        self.chunks: tuple[Chunk, ...] = ()
-        self._folder = Path(folder)
+        self._watch = watch
+        self._progress = progress
         self._address = (host, port)
         self._url = ""
         self._server: Server | None = None
@@ -132,15 +139,32 @@ class Sandbox:
     @property
     def env(self) -> dict[str, str]:
         """The environment variables that point every client at the sandbox, keys included."""
-        variables: dict[str, str] = {}
-        for service in SERVICES:
-            variables[service.base_url_name] = self.url + service.base_path
-            variables |= {name: self._world.keys[name] for name in service.keys}
-        return variables
+        return environment(self._world, self.url)
+
+    @property
+    def page(self) -> str:
+        """The address of the page that shows the documents and the requests."""
+        token = f"?token={quote(self._world.token)}" if self._world.token else ""
+        return f"{self.url}/{token}"
+
+    @property
+    def documents(self) -> tuple[Document, ...]:
+        """The documents as they were read last; empty before the first start."""
+        return self._world.collection.documents
+
+    @property
+    def chunks(self) -> tuple[Chunk, ...]:
+        """The passages of the documents that answers are quoted from."""
+        return self._world.collection.chunks
+
+    @property
+    def refused(self) -> tuple[Refused, ...]:
+        """The files of the folder that were not read, and why."""
+        return self._world.collection.refused
 
     @property
     def requests(self) -> list[Record]:
-        """What the services were asked, oldest first."""
+        """What the services were asked, oldest first. It outlives a stop."""
         return self._world.journal.records
 
     @property
@@ -180,6 +204,53 @@ class Sandbox:
         }
         self._world.switch({name: chosen for name, chosen in wanted.items() if chosen})
 
+    def judge(self, **limits: float) -> Judge:
+        """Return a judge of what is asked from now on.
+
+        Args:
+            limits: What is still good manners: `attempts` (how often one request may be sent, 3),
+                `backoff` (the shortest wait before it is sent again, 0.05 s) and `linger` (how long
+                a stream may outlive its call, 0.5 s).
+
+        Raises:
+            ValueError: there is no such limit, or it is out of range.
+        """
+        return Judge(self._world.journal, self._world.keys.values(), Limits.checked(limits))
+
+    def reset(
+        self,
+        *,
+        physics: Physics | None = None,
+        switches: Mapping[str, Chosen] | None = None,
+    ) -> None:
+        """Forget what was asked and what the services remember, the faults, and all settings.
+
+        Args:
+            physics: How fast answers are from now on; None for at once.
+            switches: Switches by the services' names; what is not named has its default.
+
+        Raises:
+            ValueError: there is no such service, switch or value.
+        """
+        world = self._world
+        world.journal.clear()
+        world.faults.clear()
+        world.memory.clear()
+        world.physics = physics or Physics()
+        world.switches = {service.name: service.switches() for service in SERVICES}
+        world.switch(switches or {})
+
+    def refresh(self) -> Changes:
+        """Read what has changed in the folder since the last time.
+
+        Returns:
+            What was added, changed, removed and refused.
+
+        Raises:
+            NotADirectoryError: the folder does not exist.
+        """
+        return self._world.collection.refresh(self._progress)
+
     def start(self) -> Self:
         """Read the folder and begin to listen.
 
@@ -190,8 +261,7 @@ class Sandbox:
         """
         if self._thread:
             raise RuntimeError("the sandbox is running already")
-        self.documents = tuple(read_folder(self._folder))
-        self.chunks = tuple(chunk for document in self.documents for chunk in document.chunks())
+        self.refresh()
         host, port = self._address
         listener = listen(host, port)
         shown = f"[{host}]" if ":" in host else host
@@ -232,13 +302,23 @@ class Sandbox:
             ready.set()
 
     def _serve(self, listener: socket.socket, ready: threading.Event) -> None:
-        # The index lives and dies in this thread, because SQLite ties it to its maker.
-        with listener, Index(self.chunks) as index:
-            self._world.library = Library(self.documents, index)
+        with listener:
             server = Server(create_app(self._world), ready)
             self._world.hang_up = server.hang_up
             self._server = server
-            asyncio.run(server.serve([listener]))
+            asyncio.run(self._served(server, listener))
+
+    async def _served(self, server: Server, listener: socket.socket) -> None:
+        watching = asyncio.create_task(self._watched()) if self._watch else None
+        await server.serve([listener])
+        if watching:
+            watching.cancel()
+
+    async def _watched(self) -> None:
+        while self._watch:
+            await asyncio.sleep(self._watch)
+            with suppress(OSError):  # the folder may be away for a moment
+                await asyncio.to_thread(self.refresh)
 
     def __enter__(self) -> Self:
         return self.start()

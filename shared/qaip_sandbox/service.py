@@ -58,12 +58,17 @@ Handler = Callable[[Call], Awaitable[Response]]
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One operation. `key_name` tells which of the service's keys opens it."""
+    """One operation.
+
+    `key_name` tells which of the service's keys opens it; `base` is the prefix of `path`, where
+    that is not the service's own.
+    """
 
     method: Literal["GET", "POST", "PATCH", "DELETE"]
     path: str
     handler: Handler
     key_name: str
+    base: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +95,13 @@ class Service:
     error_event: Callable[[Switches, str | None], bytes]
     ping: Callable[[Switches], bytes]
     switches: type[Switches] = Switches
+
+    @property
+    def prefixes(self) -> tuple[str, ...]:
+        """The prefixes of its routes, its own first."""
+        return tuple(
+            dict.fromkeys([self.base_path, *(r.base or self.base_path for r in self.routes)])
+        )
 
 
 def bearer(headers: Headers) -> str | None:

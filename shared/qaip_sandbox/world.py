@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from .answers import Answer, answer
+from .collection import Collection
 from .documents import Document
 from .faults import Faults
 from .index import Filter, Index
@@ -39,7 +40,7 @@ class World:
     remember, by its type.
     """
 
-    library: Library
+    collection: Collection
     keys: Mapping[str, str]
     switches: dict[str, Switches]
     physics: Physics = field(default_factory=Physics)
@@ -51,6 +52,11 @@ class World:
     hosts: frozenset[str] = frozenset()
     largest: int = 0
     hang_up: Callable[[Any], None] = lambda _: None
+
+    @property
+    def library(self) -> Library:
+        """The documents and the index as they are now."""
+        return Library(self.collection.documents, self.collection.index)
 
     def switch(self, wanted: Mapping[str, Chosen]) -> None:
         """Set switches of services, by the services' names; the others stay as they are.

@@ -26,13 +26,16 @@ def sandbox(docs: Path) -> Iterator[Sandbox]:
 
 def _client(sandbox: Sandbox, base: str, key: str) -> httpx.Client:
     headers = {"Authorization": f"Bearer {sandbox.env[key]}"}
-    return httpx.Client(base_url=sandbox.env[base], headers=headers)
+    # Making an SSL context, which nobody needs here, takes longer than most tests.
+    return httpx.Client(base_url=sandbox.env[base], headers=headers, verify=False)
 
 
 @pytest.fixture
 def qaip(sandbox: Sandbox) -> Iterator[httpx.Client]:
     headers = {"x-api-key": sandbox.env["QAIP_API_KEY"]}
-    with httpx.Client(base_url=sandbox.env["QAIP_BASE_URL"], headers=headers) as client:
+    with httpx.Client(
+        base_url=sandbox.env["QAIP_BASE_URL"], headers=headers, verify=False
+    ) as client:
         yield client
 
 

@@ -1,3 +1,4 @@
+import json
 import os
 import signal
 import subprocess
@@ -41,13 +42,93 @@ def test_the_command_serves_until_it_is_interrupted(docs: Path) -> None:
     assert (process.returncode, errors) == (0, "")
 
 
-@pytest.mark.skipif(os.name != "posix", reason="sends an interrupt to a process")
-def test_an_address_open_to_others_gets_a_warning(docs: Path) -> None:
-    with serve(str(docs), "--host", "0.0.0.0") as process:
-        read_announcement(process)
-        process.send_signal(signal.SIGINT)
-        _, errors = process.communicate(timeout=5)
-    assert "not a loopback address" in errors
+@pytest.fixture(autouse=True)
+def caches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = tmp_path / "caches"
+    monkeypatch.setenv("QAIP_SANDBOX_CACHE", str(folder))
+    return folder
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    folder = tmp_path / "own"
+    folder.mkdir()
+    (folder / "lamp.md").write_text("# Lamp\n\nThe reading lamp draws nine watts.\n")
+    (folder / "notes.xyz").write_text("what is this?")
+    return folder
+
+
+def test_an_open_address_needs_a_token(docs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["serve", str(docs), "--host", "0.0.0.0"]) == 2
+    assert "give a token" in capsys.readouterr().err
+
+
+def test_ask_prints_the_answer_and_its_sources(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["ask", str(folder), "How", "many", "watts?"]) == 0
+    lines = [line.strip() for line in capsys.readouterr().out.splitlines() if line]
+    assert lines == [
+        "The reading lamp draws nine watts.[1]",
+        "[1] Lamp  lamp.md",
+        "The reading lamp draws nine watts.",
+    ]
+
+
+def test_ask_prints_json_for_programs(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["ask", str(folder), "How many watts?", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    (source,) = found["sources"]
+    assert found["answer"] == "The reading lamp draws nine watts.[1]"
+    assert (source["path"], source["page_number"]) == ("lamp.md", None)
+    text = (folder / "lamp.md").read_text()
+    assert text[source["start"] : source["end"]] == source["text"]
+
+
+def test_ask_ends_with_1_where_nothing_answers(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["ask", str(folder), "Who won the regatta?"]) == 1
+    assert "could not find" in capsys.readouterr().out
+
+
+def test_index_tells_what_there_is_and_what_has_changed(
+    folder: Path, caches: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["index", str(folder)]) == 0
+    first = capsys.readouterr()
+    assert "1 documents (1 md)" in first.out
+    assert "1 added" in first.out
+    assert "notes.xyz" in first.err
+    assert len(list(caches.glob("*.sqlite"))) == 1
+    (folder / "kettle.txt").write_text("The kettle boils in two minutes.")
+    assert main(["index", str(folder)]) == 0
+    assert "1 added, 1 unchanged" in capsys.readouterr().out
+
+
+def test_no_cache_keeps_nothing(folder: Path, caches: Path) -> None:
+    assert main(["index", str(folder), "--no-cache"]) == 0
+    assert not caches.exists()
+
+
+WRONG = {
+    "no such service": (["--set", "bing.profile=new"], "qaip, fireworks"),
+    "no such switch": (["--set", "dify.colour=red"], "there are"),
+    "no such profile": (["--set", "perplexity.profile=1999"], "profile"),
+    "a model without a server": (["--model", "small"], "go together"),
+    "a key that is not there": (
+        ["--generate-with", "http://127.0.0.1:9/v1", "--model", "m", "--generate-key", "NO_KEY"],
+        "NO_KEY",
+    ),
+}
+
+
+@pytest.mark.parametrize(("arguments", "told"), WRONG.values(), ids=WRONG)
+def test_a_wrong_argument_ends_with_2(
+    folder: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], told: str
+) -> None:
+    assert main(["serve", str(folder), *arguments]) == 2
+    assert told in capsys.readouterr().err
 
 
 def test_a_missing_folder_ends_with_2(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -65,3 +146,19 @@ def test_a_port_in_use_ends_with_2(
 def test_a_port_out_of_range_ends_with_2(docs: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["serve", str(docs), "--port", "70000"]) == 2
     assert "port" in capsys.readouterr().err
+
+
+def test_the_page_of_the_switches_is_what_the_command_prints(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["switches", "--markdown"]) == 0
+    page = Path(__file__).parents[2] / "docs/sandbox-switches.md"
+    assert capsys.readouterr().out == page.read_text("utf-8"), (
+        "run: qaip-sandbox switches --markdown > docs/sandbox-switches.md"
+    )
+
+
+def test_switches_are_listed_with_their_values(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["switches", "perplexity"]) == 0
+    assert capsys.readouterr().out.startswith("perplexity.profile = 2026-06  (")
+    assert main(["switches", "bing"]) == 2

@@ -180,10 +180,21 @@ def test_bad_shapes_are_refused(dify: httpx.Client, fields: Any, errors: Any) ->
 
 
 @pytest.mark.parametrize(
-    "fields", [{"inputs": "x"}, {"query": None}, {"files": "x"}, {"response_mode": []}]
+    "fields", [{"inputs": "x"}, {"inputs": 5}, {"files": 5}, {"response_mode": []}]
 )
 def test_bad_types_are_refused(dify: httpx.Client, fields: Any) -> None:
     assert ask(dify, **fields).json()["message"] == "Input payload validation failed"
+
+
+def test_a_null_query_is_refused_later_than_other_bad_types(dify: httpx.Client) -> None:
+    body = {"code": "invalid_param", "message": "query must be a string", "status": 400}
+    assert ask(dify, query=None).json() == body
+
+
+@pytest.mark.parametrize("fields", [{"inputs": []}, {"query": 5}, {"files": "x"}, {"files": None}])
+def test_what_can_be_converted_counts(dify: httpx.Client, fields: Any) -> None:
+    refused = "query is required in input form" if "inputs" in fields else None
+    assert ask(dify, **fields).json().get("message") == refused
 
 
 def test_undeclared_inputs_are_dropped(dify: httpx.Client) -> None:
@@ -300,9 +311,18 @@ def test_a_query_has_up_to_250_characters(
 
 
 def test_an_unknown_knowledge_base_is_not_found(dify_dataset: httpx.Client) -> None:
-    response = dify_dataset.post("/datasets/x/retrieve", json={"query": "x"})
+    unknown = "00000000-0000-4000-8000-000000000000"
+    response = dify_dataset.post(f"/datasets/{unknown}/retrieve", json={"query": "x"})
     assert response.json() == {
         "code": "not_found",
         "message": "Dataset not found.",
         "status": 404,
     }
+
+
+def test_only_an_id_leads_to_a_knowledge_base(dify_dataset: httpx.Client) -> None:
+    response = dify_dataset.post("/datasets/x/retrieve", json={"query": "x"})
+    assert (response.status_code, response.headers["content-type"]) == (
+        404,
+        "text/html; charset=utf-8",
+    )

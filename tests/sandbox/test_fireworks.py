@@ -153,7 +153,18 @@ def test_log_probabilities_come_for_every_token(fireworks: httpx.Client) -> None
             {"response_format": {"type": "xml"}},
             "Input should be 'text', 'json_object', 'json_schema'",
         ),
-        ({"thinking": {}, "reasoning_effort": "low"}, "Only one of thinking"),
+        ({"thinking": {}}, "Field required, field: 'thinking.type'"),
+        (
+            {"thinking": {"type": "disabled"}, "reasoning_effort": "low"},
+            "Only one of thinking and reasoning_effort may be set",
+        ),
+        (
+            {"thinking": {"type": "enabled", "budget_tokens": 1023}},
+            "field: 'thinking.budget_tokens', value: 1023",
+        ),
+        ({"reasoning_effort": "hardly"}, "field: 'reasoning_effort', value: 'hardly'"),
+        ({"prediction": {"type": "x", "content": "y"}}, "Input should be 'content'"),
+        ({"images": ["data:image/png;base64,AAAA"]}, "The number of images must be"),
     ],
 )
 def test_bad_input_is_refused(fireworks: httpx.Client, fields: Any, message: str) -> None:

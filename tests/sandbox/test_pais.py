@@ -197,8 +197,10 @@ def test_two_models_are_refused(pais: httpx.Client, model: str, status: int, det
 
 
 def test_the_models_are_listed(pais: httpx.Client) -> None:
-    (model,) = pais.get("/models").json()["data"]
-    assert (model["id"], model["model_type"]) == (MODEL, "COMPLETIONS")
+    models = {model["id"]: model for model in pais.get("/models").json()["data"]}
+    types = {name: model["model_type"] for name, model in models.items()}
+    assert types == {MODEL: "COMPLETIONS", "sandbox-embeddings": "EMBEDDINGS"}
+    assert models[MODEL]["model_engine"] == "VLLM"
 
 
 @pytest.mark.parametrize("headers", [{}, {"Authorization": "Bearer wrong"}])

@@ -262,16 +262,51 @@ def test_a_form_of_text_is_text(perplexity: httpx.Client) -> None:
     [
         {"type": "image_url", "image_url": {"url": "https://example.org/a.png"}},
         {"type": "image_url", "image_url": "data:image/png;base64,AAAA"},
-        {"type": "file_url", "file_url": {"url": "JVBERi0="}, "file_name": "a.pdf"},
-        {"type": "file_url", "file_url": "https://example.org/a.docx"},
-        {"type": "pdf_url", "pdf_url": {"url": "https://example.org/a.pdf"}},
         {"type": "video_url", "video_url": {"url": "https://example.org/a", "frame_interval": 1}},
     ],
 )
-def test_attachments_change_no_answer(perplexity: httpx.Client, part: Any) -> None:
+def test_images_and_videos_change_no_answer(perplexity: httpx.Client, part: Any) -> None:
     content = [{"type": "text", "text": QUESTION}, part]
     body = ask(perplexity, messages=[{"role": "user", "content": content}]).json()
     assert body["choices"][0]["message"]["content"] == TEXT
+
+
+@pytest.mark.parametrize(
+    ("part", "name", "text"),
+    [
+        (
+            {"type": "file_url", "file_url": {"url": "SGVsbG8u"}, "file_name": "a.txt"},
+            "a.txt",
+            "Hello.",
+        ),
+        ({"type": "file_url", "file_url": {"url": "JVBERi0="}}, "attachment", ""),
+        ({"type": "file_url", "file_url": "https://example.org/d/a.docx?b=c"}, "a.docx", ""),
+        ({"type": "pdf_url", "pdf_url": {"url": "https://example.org/a.pdf"}}, "a.pdf", ""),
+    ],
+)
+def test_a_file_is_the_first_result_and_no_citation(
+    perplexity: httpx.Client, part: Any, name: str, text: str
+) -> None:
+    content = [{"type": "text", "text": QUESTION}, part]
+    body = ask(perplexity, messages=[{"role": "user", "content": content}]).json()
+    first, *others = body["search_results"]
+    assert first == {"title": name, "url": "", "snippet": text, "source": "attachment"}
+    assert body["citations"] == [result["url"] for result in others]
+    answer = body["choices"][0]["message"]["content"]
+    assert answer == TEXT.replace("[2]", "[3]").replace("[1]", "[2]")
+
+
+def test_a_file_leaves_the_numbers_of_a_prompt_alone(perplexity: httpx.Client) -> None:
+    prompt = (
+        "Answer from the sources below.\n\nSource 1:\nThe Solstice lamp draws 4 watts.\n\n"
+        "Query: Which lamp draws 4 watts?\nAnswer: "
+    )
+    part = {"type": "file_url", "file_url": "https://example.org/a.docx"}
+    content = [{"type": "text", "text": prompt}, part]
+    body = ask(perplexity, messages=[{"role": "user", "content": content}]).json()
+    answer = body["choices"][0]["message"]["content"]
+    assert answer == "The Solstice lamp draws 4 watts.[1]"
+    assert body["search_results"][0]["source"] == "web"
 
 
 @pytest.mark.parametrize(
@@ -327,7 +362,7 @@ def test_unknown_fields_are_ignored(perplexity: httpx.Client) -> None:
             "bad_request",
             '["At body -> response_format -> json_schema -> schema: one of its enums',
         ),
-        ({"stream_mode": "concise"}, "bad_request", '["At body -> stream_mode: The sandbox'),
+        ({"stream_mode": "brief"}, "bad_request", '["At body -> stream_mode: '),
         ({"search_mode": "news"}, "bad_request", '["At body -> search_mode: '),
         (
             {"search_after_date_filter": "2024-03-01"},
@@ -361,6 +396,12 @@ def test_messages_out_of_order_are_refused(perplexity: httpx.Client, roles: str)
     response = ask(perplexity, messages=spell(roles))
     assert response.status_code == 400
     assert response.json()["error"]["type"] == "invalid_message"
+
+
+def test_messages_that_are_too_long_are_refused(perplexity: httpx.Client) -> None:
+    messages = [{"role": "user", "content": "word " * 130_000}]
+    error = ask(perplexity, messages=messages).json()["error"]
+    assert (error["code"], error["type"]) == (400, "too_many_prompt_tokens")
 
 
 def spell(roles: str) -> list[dict[str, str]]:

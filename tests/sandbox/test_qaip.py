@@ -13,8 +13,13 @@ SENTENCE = "A refund reaches the buyer's account in 5 working days."
 MESSAGES = [{"role": "user", "content": QUESTION}]
 
 
-def ask(client: httpx.Client, **fields: Any) -> httpx.Response:
-    return client.post("/completions", json={"messages": MESSAGES, **fields})
+def switched(**switches: Any) -> dict[str, str]:
+    return {"x-sandbox-switches": json.dumps(switches)}
+
+
+def ask(client: httpx.Client, switches: Any = None, **fields: Any) -> httpx.Response:
+    headers = switched(**switches) if switches else None
+    return client.post("/completions", json={"messages": MESSAGES, **fields}, headers=headers)
 
 
 def choice(response: httpx.Response) -> Any:
@@ -176,7 +181,8 @@ def test_a_missing_or_wrong_key_is_refused(sandbox: Sandbox, key: str | None) ->
         ({"tags": None}, "tags: "),
         ({"limit": 0}, "limit: "),
         ({"conversation_id": "x"}, "conversation_id: "),
-        ({"metadata_filter": {"filters": []}}, "metadata_filter: no metadata columns"),
+        ({"parent_message_id": "0" * 32}, "parent_message_id: it needs the conversation_id"),
+        ({"conversation_id": "0" * 32, "regenerate": True}, "regenerate: it needs the parent"),
     ],
 )
 def test_bad_input_is_refused(qaip: httpx.Client, fields: Any, message: str) -> None:
@@ -189,17 +195,77 @@ def test_a_body_that_is_not_json_is_refused(qaip: httpx.Client) -> None:
     assert qaip.post("/completions", content=b"{").status_code == 400
 
 
-def test_there_are_no_redaction_policies(qaip: httpx.Client) -> None:
+@pytest.mark.parametrize(
+    ("redaction", "status", "code"),
+    [
+        ("unknown", 422, "UNKNOWN_REDACTION_POLICY"),
+        ("unavailable", 503, "REDACTION_UNAVAILABLE"),
+        ("failed", 503, "REDACTION_FAILED"),
+    ],
+)
+def test_no_redaction_policy_works(
+    qaip: httpx.Client, redaction: str, status: int, code: str
+) -> None:
+    qaip.headers.update(switched(redaction=redaction))
     response = ask(qaip, redaction_policy_id="x")
-    assert response.status_code == 422
-    assert response.json()["error"]["code"] == "UNKNOWN_REDACTION_POLICY"
+    assert (response.status_code, response.json()["error"]["code"]) == (status, code)
+    assert ask(qaip, redaction_policy_id=None).status_code == 200
 
 
-def test_a_conversation_can_be_continued_but_not_invented(qaip: httpx.Client) -> None:
-    first = ask(qaip).json()["conversation_id"]
-    assert ask(qaip, conversation_id=first).json()["conversation_id"] == first
-    invented = "00000000-0000-4000-8000-000000000000"
-    assert ask(qaip, conversation_id=invented).status_code == 404
+def test_an_answer_can_have_no_choice_or_two(qaip: httpx.Client) -> None:
+    assert ask(qaip, switches={"choices": 0}).json()["choices"] == []
+    two = ask(qaip, switches={"choices": 2}).json()["choices"]
+    assert [choice["index"] for choice in two] == [0, 1]
+
+
+def test_sparse_citations_and_results_lack_what_the_samples_lack(qaip: httpx.Client) -> None:
+    qaip.headers.update(switched(sparse=True))
+    fields = ["id", "text", "url", "title", "timestamp", "page_number"]
+    assert list(choice(ask(qaip))["citations"][0]) == fields
+    results = qaip.post("/search", json={"query": "refund"}).json()["results"]
+    assert list(results[0]) == fields
+
+
+def test_what_was_retrieved_is_told_only_on_demand(qaip: httpx.Client) -> None:
+    assert ask(qaip).json()["retrieved"] is None
+    body = ask(qaip, include_retrieved=True, citation=False).json()
+    assert body["retrieved"][0]["url"].endswith("returns.md#refunds")
+    assert "citations" not in body["choices"][0]
+    messages = [{"role": "user", "content": "xyzzy"}]
+    assert ask(qaip, include_retrieved=True, messages=messages).json()["retrieved"] == []
+
+
+def test_the_web_is_searched_only_if_the_model_can_and_the_request_wants(
+    qaip: httpx.Client,
+) -> None:
+    assert "web_citations" not in choice(ask(qaip, grounding=True))
+    qaip.headers.update(switched(grounding=True))
+    assert "web_citations" not in choice(ask(qaip))
+    found = choice(ask(qaip, grounding=True))
+    assert list(found["web_citations"][0]) == ["title", "url"]
+    assert found["web_search_queries"] == [QUESTION]
+    assert found["search_suggestion"]
+
+
+@pytest.mark.parametrize(
+    ("errors", "body"),
+    [
+        ("typed", {"error": {"type": "not_found_error", "message": "Unknown content id."}}),
+        ("plain", {"error": {"message": "Unknown content id."}}),
+        ("message", {"message": "Unknown content id."}),
+        ("text", {"error": "Unknown content id."}),
+    ],
+)
+def test_refusals_have_several_shapes(qaip: httpx.Client, errors: str, body: Any) -> None:
+    url = "/contents/00000000-0000-4000-8000-000000000000"
+    response = qaip.get(url, headers=switched(errors=errors))
+    assert (response.status_code, response.json()) == (404, body)
+
+
+def test_every_call_can_be_redirected(qaip: httpx.Client) -> None:
+    response = qaip.get("/tags", headers=switched(redirect="https://elsewhere.invalid/"))
+    assert response.status_code == 307
+    assert response.headers["location"] == "https://elsewhere.invalid/"
 
 
 def test_search_pages_through_the_chunks(qaip: httpx.Client) -> None:

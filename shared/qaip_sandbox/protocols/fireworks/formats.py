@@ -6,7 +6,8 @@ from qaip_sandbox._wire import Json, compact
 from qaip_sandbox.protocols._tasks import Task, as_json, clues_of
 from qaip_sandbox.schemas import Impossible
 
-from .request import Format, invalid
+from .errors import invalid
+from .sampling import Format
 
 __all__ = ["formed"]
 
@@ -23,7 +24,7 @@ def formed(form: Format | None, task: Task, text: str) -> str:
     """Return what `text`, the answer to a task in words, is in a form.
 
     Raises:
-        Refusal: nothing has this form, or the sandbox finds nothing that has.
+        Flaw: nothing has this form, or the sandbox finds nothing that has.
     """
     kind = form.type if form else "text"
     schema = (form.schema_of_answer if form else None) or task.schema

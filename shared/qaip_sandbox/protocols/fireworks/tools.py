@@ -10,7 +10,8 @@ from qaip_sandbox.protocols._messages import text_of
 from qaip_sandbox.schemas import Impossible
 from qaip_sandbox.values import instance
 
-from .request import Chat, Named, Tool, invalid
+from .chat import Chat, Named, Tool
+from .errors import invalid
 
 __all__ = ["chosen", "new_id", "results", "written"]
 
@@ -36,7 +37,7 @@ def written(tools: Sequence[Tool], question: str) -> list[str]:
     """Return the arguments of the calls as JSON, with values from `question`.
 
     Raises:
-        Refusal: no arguments conform to the parameters of a tool.
+        Flaw: no arguments conform to the parameters of a tool.
     """
     # The calls share the clues: what one has taken is not for the next.
     clues = Clues(question)

@@ -1,94 +1,26 @@
-"""The requests of Perplexity: their types and ranges, their order of messages, their filters."""
+"""The requests of chat: their types and ranges, and what Perplexity never took."""
 
-import time
-from datetime import UTC, date, datetime
-from typing import Annotated, Any, Literal
+import json
+from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
-from starlette.responses import Response
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from qaip_sandbox._wire import Json, Refusal, compact, json_response, parse_json
-from qaip_sandbox.documents import Chunk
-from qaip_sandbox.index import Filter
+from qaip_sandbox._wire import compact, parse_json
+from qaip_sandbox.protocols._messages import prompt_tokens
 from qaip_sandbox.service import Call
 
-__all__ = ["Request", "SearchOptions", "allowed", "day_of", "error", "parse", "refuse"]
+from .errors import refuse
+from .filters import Filters
+from .messages import Message, check_order
+from .switches import PerplexitySwitches
 
-_AGES = {"hour": 3600, "day": 86400, "week": 604800, "month": 2592000, "year": 31536000}
+__all__ = ["Request", "SearchOptions", "parse", "read"]
+
+_Model = TypeVar("_Model", bound=BaseModel)
 _PERMITTED = ("sonar", "llama-3.1-sonar-")
-_ALTERNATE = (
-    "After the (optional) system message(s), user or tool message(s) should alternate with "
-    "assistant message(s)."
-)
-
-
-def _as_date(value: Json) -> Json:
-    if not isinstance(value, str):
-        raise ValueError("Input should be a valid string")
-    try:
-        return datetime.strptime(value, "%m/%d/%Y").replace(tzinfo=UTC).date()
-    except ValueError:
-        raise ValueError("Input should be a date of the form MM/DD/YYYY") from None
-
-
-def _web_address(url: str) -> str:
-    if not url.startswith(("http://", "https://", "data:")):
-        raise ValueError("Input should be an address of http, https or data")
-    return url
-
-
-_Date = Annotated[date, BeforeValidator(_as_date)]
-_Address = Annotated[str, AfterValidator(_web_address)]
-# A file may also be bare base64, without a scheme before it.
-_File = Annotated[str, Field(min_length=1)]
-
-
-class _TextPart(BaseModel):
-    type: Literal["text"]
-    text: str
-
-
-class _Link(BaseModel):
-    url: _Address
-
-
-class _ImagePart(BaseModel):
-    type: Literal["image_url"]
-    image_url: _Link | _Address
-
-
-class _FileLink(BaseModel):
-    url: _File
-
-
-class _FilePart(BaseModel):
-    type: Literal["file_url"]
-    file_url: _FileLink | _File
-    file_name: str | None = None
-
-
-class _PdfPart(BaseModel):
-    type: Literal["pdf_url"]
-    pdf_url: _FileLink | _File
-
-
-class _Video(_Link):
-    frame_interval: int | str | None = None
-
-
-class _VideoPart(BaseModel):
-    type: Literal["video_url"]
-    video_url: _Video | _Address
-
-
-_Part = Annotated[
-    _TextPart | _ImagePart | _FilePart | _PdfPart | _VideoPart, Field(discriminator="type")
-]
-
-
-class _Message(BaseModel):
-    role: Literal["system", "user", "assistant", "tool"]
-    content: str | list[_Part] | None = None
+_WINDOW, _WINDOWS = 127_072, {"sonar-pro": 200_000}
+# The first documents print "0 < x < 2" for what their words call inclusive.
+_PRINTED = {"temperature": (0, 2), "top_p": (0, 1), "top_k": (0, 2048), "presence_penalty": (-2, 2)}
 
 
 class SearchOptions(BaseModel):
@@ -128,13 +60,13 @@ class _RegexFormat(BaseModel):
 _Format = Annotated[_TextFormat | _SchemaFormat | _RegexFormat, Field(discriminator="type")]
 
 
-class Request(BaseModel):
+class Request(Filters):
     """A request. Those of its fields that only steer a real service are checked, then ignored."""
 
     model_config = ConfigDict(strict=True)
 
     model: str
-    messages: Annotated[list[_Message], Field(min_length=1)]
+    messages: Annotated[list[Message], Field(min_length=1)]
     max_tokens: Annotated[int, Field(ge=1, le=128000)] | None = None
     temperature: Annotated[float, Field(ge=0, le=2)] | None = None
     top_p: Annotated[float, Field(ge=0, le=1)] | None = None
@@ -142,22 +74,18 @@ class Request(BaseModel):
     presence_penalty: Annotated[float, Field(ge=-2, le=2)] | None = None
     frequency_penalty: float | None = None
     stream: bool | None = None
-    search_domain_filter: Annotated[list[str], Field(max_length=20)] | None = None
-    search_recency_filter: Literal["hour", "day", "week", "month", "year"] | None = None
+    stream_options: Any = None
     return_images: bool | None = None
     return_related_questions: bool | None = None
     disable_search: bool | None = None
     stop: Any = None
     tools: Any = None
+    tool_choice: Any = None
     response_format: _Format | None = None
     web_search_options: SearchOptions | None = None
     stream_mode: Literal["full", "concise"] | None = None
     search_mode: Literal["web", "academic", "sec"] | None = None
     reasoning_effort: Literal["minimal", "low", "medium", "high"] | None = None
-    search_after_date_filter: _Date | None = None
-    search_before_date_filter: _Date | None = None
-    last_updated_after_filter: _Date | None = None
-    last_updated_before_filter: _Date | None = None
     search_language_filter: list[str] | None = None
     language_preference: str | None = None
     enable_search_classifier: bool | None = None
@@ -170,25 +98,30 @@ class Request(BaseModel):
         form = self.response_format
         return form.json_schema.schema_ if isinstance(form, _SchemaFormat) else None
 
+    @property
+    def turns(self) -> list[dict[str, Any]]:
+        """The messages as the protocols share them."""
+        return [message.model_dump() for message in self.messages]
 
-def error(status: int, message: str, kind: str) -> Response:
-    """Return an answer for a fault."""
-    return json_response({"error": {"message": message, "type": kind, "code": status}}, status)
+    @property
+    def deep(self) -> bool:
+        """Whether the model is one that researches, and counts what it read."""
+        return "deep-research" in self.model
+
+    @property
+    def reasons(self) -> bool:
+        """Whether the model is one that thinks first."""
+        return self.deep or "reasoning" in self.model
 
 
-def refuse(message: str, kind: str = "bad_request", status: int = 400) -> Refusal:
-    """Refuse a request for what is in it."""
-    return Refusal(error(status, message, kind))
-
-
-def parse(call: Call) -> Request:
-    """Read the request of `call`.
+def read(kind: type[_Model], raw: bytes) -> _Model:
+    """Read a request of a kind.
 
     Raises:
-        Refusal: it is not one that Perplexity would serve.
+        Refusal: it is not JSON, or not of this kind; the message lists what is wrong.
     """
     try:
-        request = Request.model_validate(parse_json(call.raw))
+        return kind.model_validate(parse_json(raw))
     except ValidationError as fault:
         faults = [
             f"At body -> {' -> '.join(map(str, found['loc']))}: {found['msg']}"
@@ -197,16 +130,31 @@ def parse(call: Call) -> Request:
         raise refuse(compact(faults).decode()) from None
     except ValueError:
         raise refuse("The request body is not valid JSON.") from None
+
+
+def parse(call: Call) -> Request:
+    """Read the request of `call`.
+
+    Raises:
+        Refusal: it is not one that Perplexity would serve.
+    """
+    request = read(Request, call.raw)
     _check(request)
+    switches = call.switched(PerplexitySwitches)
+    if switches.strict_ranges:
+        _check_ends(request)
+    if switches.strict_fields:
+        _check_fields(call.raw)
     return request
 
 
 def _check(request: Request) -> None:
+    penalties = request.presence_penalty, request.frequency_penalty
     faults = (
         (request.stop, "Custom stop words not supported.", "bad_request"),
         (request.tools, "Tool calling is not supported for this model", "bad_request"),
         (
-            request.presence_penalty is not None and request.frequency_penalty is not None,
+            None not in penalties,
             "Cannot set both presence_penalty and frequency_penalty.",
             "invalid_parameter",
         ),
@@ -226,64 +174,24 @@ def _check(request: Request) -> None:
             "bad_request",
         ),
         (
-            request.stream_mode == "concise",
-            '["At body -> stream_mode: The sandbox streams in full mode only"]',
-            "bad_request",
+            prompt_tokens(request.turns) > _WINDOWS.get(request.model, _WINDOW),
+            "The total length of all messages is too long.",
+            "too_many_prompt_tokens",
         ),
     )
     for fault, message, kind in faults:
         if fault:
             raise refuse(message, kind)
-    _check_order([message.role for message in request.messages])
+    check_order([message.role for message in request.messages])
 
 
-def _check_order(roles: list[str]) -> None:
-    first = next((n for n, role in enumerate(roles) if role != "system"), len(roles))
-    asking = [role in {"user", "tool"} for role in roles[first:]]
-    if "system" in roles[first:] or any(
-        asks == (place % 2 == 1) for place, asks in enumerate(asking)
-    ):
-        raise refuse(_ALTERNATE, "invalid_message")
-    if not asking or not asking[-1]:
-        raise refuse("Last message must have role `user`.", "invalid_message")
+def _check_ends(request: Request) -> None:
+    for name, (low, high) in _PRINTED.items():
+        value = getattr(request, name)
+        if value is not None and not low < value < high:
+            raise refuse(f'["At body -> {name}: Input should be above {low} and below {high}"]')
 
 
-def day_of(chunk: Chunk) -> date:
-    """Return the day on which the document of `chunk` was published, and last changed."""
-    return datetime.fromtimestamp(chunk.document.modified, UTC).date()
-
-
-def allowed(request: Request) -> Filter:
-    """Return the filter that the fields of `request` make up."""
-    entries = [entry.strip().casefold() for entry in request.search_domain_filter or []]
-    denied = [entry[1:] for entry in entries if entry.startswith("-")]
-    wanted = [entry for entry in entries if not entry.startswith("-")]
-    recency = request.search_recency_filter
-    oldest = time.time() - _AGES[recency] if recency else float("-inf")
-    # The sandbox knows one date of a document, so publication and change are the same day.
-    after = (request.search_after_date_filter, request.last_updated_after_filter)
-    before = (request.search_before_date_filter, request.last_updated_before_filter)
-    first, last = (
-        max(filter(None, after), default=date.min),
-        min(filter(None, before), default=date.max),
-    )
-
-    def allows(chunk: Chunk) -> bool:
-        return (
-            not request.disable_search
-            and chunk.document.modified >= oldest
-            and first <= day_of(chunk) <= last
-            and (not wanted or any(_in_domain(chunk.url, entry) for entry in wanted))
-            and not any(_in_domain(chunk.url, entry) for entry in denied)
-        )
-
-    return allows
-
-
-def _in_domain(url: str, entry: str) -> bool:
-    address = url.partition("://")[2].casefold()
-    host = address.partition("/")[0]
-    entry = entry.partition("://")[2] or entry
-    if "/" in entry:
-        return address.startswith(entry)
-    return host == entry or host.endswith(f".{entry}")
+def _check_fields(raw: bytes) -> None:
+    for name in json.loads(raw).keys() - Request.model_fields.keys():
+        raise refuse(compact([f"At body -> {name}: Extra inputs are not permitted"]).decode())

@@ -1,0 +1,77 @@
+"""What stands before an answer: models that are refused, and engines that are starting."""
+
+from starlette.responses import Response
+
+from qaip_sandbox._wire import Json, Refusal
+from qaip_sandbox.service import Call
+
+from .engines import ENGINES
+from .errors import engine_error, refused
+from .switches import PAISSwitches
+
+__all__ = ["check_model", "check_ready", "is_empty", "is_too_long"]
+
+_REFUSED_MODELS = {
+    "unknown-model": (404, "Unknown model endpoint requested."),
+    "not-ready-model": (400, "Invalid model endpoint specified or model endpoint not ready."),
+}
+_COLD = "Error interacting with GenAI services"
+
+
+class _Counts:
+    """How many requests were hindered, by the name of the switch."""
+
+    def __init__(self) -> None:
+        self._hindered: dict[str, int] = {}
+
+    def hinders(self, name: str, most: int) -> bool:
+        """Count one more, if there are still fewer than `most`."""
+        before = self._hindered.get(name, 0) if most else 0
+        self._hindered[name] = min(before + 1, most)
+        return before < most
+
+
+def check_model(call: Call, model: str) -> None:
+    """Refuse the two models that are there to be refused."""
+    if model in _REFUSED_MODELS:
+        raise refused(call, *_REFUSED_MODELS[model])
+
+
+def check_ready(call: Call) -> None:
+    """Refuse a request as long as the engine is starting."""
+    switches = call.switched(PAISSwitches)
+    counts = call.remembered(_Counts)
+    if counts.hinders("not_ready", switches.not_ready):
+        raise refused(call, *_REFUSED_MODELS["not-ready-model"])
+    if counts.hinders("cold_start", switches.cold_start):
+        fault = {"error_code": "AGENT_COMPLETION_FAILED", "msg": _COLD}
+        raise refused(call, 502, _COLD, {"detail": [fault]})
+
+
+def is_empty(call: Call) -> bool:
+    """Say whether the engine is still so cold that its answer is empty."""
+    return call.remembered(_Counts).hinders("empty", call.switched(PAISSwitches).empty)
+
+
+def is_too_long(call: Call, prompt: int, *, stream: bool) -> bool:
+    """Say whether a prompt leaves no room for an answer; where that is an error, refuse it."""
+    switches = call.switched(PAISSwitches)
+    if prompt < switches.context:
+        return False
+    engine = ENGINES[switches.engine]
+    if switches.overflow == "error" and stream and not engine.error:
+        raise Refusal(Response(headers={"Content-Type": engine.stream_type}))
+    if switches.overflow == "error":
+        most = switches.context
+        words = (
+            f"You passed {prompt} input tokens. However, the model's context length is only "
+            f"{most} tokens."
+        )
+        sizes = {"n_prompt_tokens": prompt, "n_ctx": most}
+        facts: dict[str, dict[str, Json]] = {
+            "vllm": {"param": "input_tokens"},
+            "llama_server": {"type": "exceed_context_size_error", **sizes},
+            "": {"type": "invalid_request_error", "code": "context_length_exceeded"},
+        }
+        raise engine_error(call, 400, words, facts)
+    return True
