@@ -5,18 +5,31 @@ BIN := $(VENV)/bin
 LATEST := $(VENV)-latest
 PEERS := $(VENV)-peers
 PEERS_LLAMA := $(VENV)-peers-llama-index
+ORACLES := $(VENV)-oracles
+ORACLE_NAMES := $(basename $(notdir $(wildcard tests/oracles/requirements/*.txt)))
 DOCS ?= docs
 BACKEND ?=
 ASK ?=
 export DOCS ASK BACKEND
 
-.PHONY: demo test test-latest peers lint types check constraints clean
+.PHONY: demo test test-browser test-latest test-oracles peers lint types check constraints clean
 
 demo: $(VENV)/.demo
 	@$(BIN)/python examples/quickstart.py
 
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest --numprocesses auto
+
+# The sandbox's page in a real browser, without a screen. Only root can install one.
+test-browser: $(VENV)/.browser
+	@test -n "$(CHROMIUM)" || command -v chromium > /dev/null || command -v chromium-browser > /dev/null || \
+		command -v google-chrome > /dev/null || { \
+		test "$$(id -u)" = 0 && command -v apt-get > /dev/null || \
+			{ echo "Chromium is needed: apt-get install chromium"; exit 2; }; \
+		echo "Installing Chromium ..."; \
+		apt-get update -qq && DEBIAN_FRONTEND=noninteractive \
+			apt-get install -y -qq --no-install-recommends chromium > /dev/null; }
+	$(BIN)/python -m pytest tests/browser
 
 # The frameworks' tests on the newest of both. langchain-core may want a newer certifi than the
 # package index has: the override lifts that demand, which only uv can do.
@@ -27,6 +40,10 @@ test-latest: $(LATEST)/bin/uv
 		--override $(LATEST)/overrides.txt -e '.[all,dev]'
 	@$(LATEST)/bin/uv pip list --quiet --python $(LATEST)/bin/python | grep -E '^(langchain|llama-index|certifi)'
 	$(LATEST)/bin/python -m pytest --numprocesses auto tests/langchain tests/llama_index tests/test_house.py
+
+# Vendors' own clients, each in an environment of its own, judge what the sandbox answers.
+test-oracles: $(VENV)/.dev $(ORACLE_NAMES:%=$(ORACLES)/%/.ready)
+	ORACLES=$(ORACLES) $(BIN)/python -m pytest tests/oracles
 
 # Measures other packages beside this one, writes what it finds into the comparisons (each cell
 # is measured three times and must not change), and tests that the pages say what is so.
@@ -63,6 +80,11 @@ $(VENV)/.dev: $(VENV)/.demo
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[all,dev]'
 	@touch $@
 
+$(VENV)/.browser: $(VENV)/.dev
+	@echo "Installing the driver of the browser (once) ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[all,dev,browser]'
+	@touch $@
+
 $(LATEST)/bin/uv:
 	@$(PYTHON) -m venv $(LATEST)
 	@$(LATEST)/bin/python -m pip install --quiet --disable-pip-version-check uv
@@ -86,11 +108,21 @@ $(PEERS_LLAMA)/.ready: pyproject.toml constraints.txt
 		-e '.[all,dev,peers-llama-index]'
 	@touch $@
 
+# One of the clients may want a newer certifi than the package index has, see test-latest.
+$(ORACLES)/%/.ready: tests/oracles/requirements/%.txt | $(LATEST)/bin/uv
+	@echo "Installing the clients of $* in $(ORACLES) (once) ..."
+	@$(PYTHON) -m venv --clear --without-pip $(@D)
+	@echo 'certifi>=2024' > $(@D)/overrides.txt
+	@$(LATEST)/bin/uv pip install --quiet --python $(@D)/bin/python --override $(@D)/overrides.txt \
+		--requirement $<
+	@touch $@
+
 # Pins the tested versions; no index options, so that no download address is recorded.
 constraints: $(VENV)/.dev
 	$(BIN)/python -m pip install --quiet uv
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-header --no-annotate --no-emit-index-url \
-		--no-emit-find-links --extra all --extra dev --extra peers pyproject.toml -o constraints.txt
+		--no-emit-find-links --extra all --extra dev --extra sandbox-office --extra browser --extra peers \
+		pyproject.toml -o constraints.txt
 
 clean:
-	rm -rf $(VENV) $(LATEST) $(PEERS) $(PEERS_LLAMA) build dist .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(LATEST) $(PEERS) $(PEERS_LLAMA) $(ORACLES) build dist .mypy_cache .pytest_cache .ruff_cache

@@ -133,10 +133,10 @@ def about(sandbox: Sandbox) -> str:
 
 
 def on_sandbox(folder: Path, question: str) -> None:
-    with Sandbox(folder, tokens_per_second=100) as sandbox:
+    with Sandbox(folder, tokens_per_second=300) as sandbox:
         os.environ.update(sandbox.env)
         if not sandbox.documents:
-            raise FileNotFoundError(f"no text or Markdown files in {folder}")
+            raise FileNotFoundError(f"nothing to read in {folder}")
         if not question:
             question = OUR_QUESTION if folder == Path("docs") else about(sandbox)
         print(f"Sandbox on {folder}/: {len(sandbox.documents)} document(s), no network, no key.")

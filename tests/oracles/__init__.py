@@ -1,0 +1,3 @@
+"""The judgement of vendors' own clients on the sandbox: `make test-oracles`."""
+
+__all__: list[str] = []

@@ -1,0 +1,3 @@
+"""The judges: what each vendor's own client is asked to do with the sandbox."""
+
+__all__: list[str] = []
