@@ -7,7 +7,7 @@ from pydantic import Field
 from .errors import invalid
 from .sampling import Sampling, Strict
 
-__all__ = ["Chat", "Named", "Tool"]
+__all__ = ["Chat", "Function", "Named"]
 
 _Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 _Address = Annotated[str, Field(pattern=r"^(?:https?:|data:)")]
@@ -55,7 +55,9 @@ class _Message(Strict):
     tool_call_id: str | None = None
 
 
-class _Function(Strict):
+class Function(Strict):
+    """What a tool does when it is called."""
+
     name: _Name
     description: str | None = None
     parameters: dict[str, Any] | None = None
@@ -66,7 +68,7 @@ class Tool(Strict):
     """A tool that the model may call."""
 
     type: Literal["function"]
-    function: _Function
+    function: Function
 
 
 class _FunctionName(Strict):

@@ -12,7 +12,7 @@ from qaip_sandbox.protocols._tasks import Task, task_of, task_of_text
 from qaip_sandbox.service import Call, Library
 from qaip_sandbox.text import pieces, sentences, terms
 
-from .chat import Chat, Tool
+from .chat import Chat, Function
 from .choice import Budget, Choice, ToolCall, as_text, thought
 from .errors import invalid
 from .figures import headers, metrics
@@ -114,9 +114,11 @@ def _echo(request: Sampling, prompt: tuple[str, ...]) -> tuple[str, ...]:
     return prompt if request.echo else ()
 
 
-def _calls(budget: Budget, tools: Sequence[Tool], arguments: Sequence[str]) -> tuple[ToolCall, ...]:
+def _calls(
+    budget: Budget, tools: Sequence[Function], arguments: Sequence[str]
+) -> tuple[ToolCall, ...]:
     return tuple(
-        ToolCall(new_id(), tool.function.name, budget.spend(text).pieces)
+        ToolCall(new_id(), tool.name, budget.spend(text).pieces)
         for tool, text in zip(tools, arguments, strict=True)
     )
 
