@@ -96,7 +96,9 @@ def test_a_stream_is_compact_raw_utf8(dify: httpx.Client) -> None:
 def test_a_slow_stream_has_ping_events(docs: Path) -> None:
     with Sandbox(docs, tokens_per_second=20, ping_every=0.02) as sandbox:
         headers = {"Authorization": f"Bearer {sandbox.env['DIFY_API_KEY']}"}
-        with httpx.Client(base_url=sandbox.env["DIFY_BASE_URL"], headers=headers) as client:
+        with httpx.Client(
+            base_url=sandbox.env["DIFY_BASE_URL"], headers=headers, verify=False
+        ) as client:
             response = ask(client, inputs={"query": "Hello"}, response_mode="streaming")
     assert "\n\nevent: ping\n\n" in response.text
 
@@ -105,7 +107,9 @@ def test_a_slow_stream_has_ping_events(docs: Path) -> None:
 def test_only_the_same_user_stops_a_run(docs: Path, user: str, stops: bool) -> None:
     with Sandbox(docs, tokens_per_second=33) as sandbox:
         headers = {"Authorization": f"Bearer {sandbox.env['DIFY_API_KEY']}"}
-        with httpx.Client(base_url=sandbox.env["DIFY_BASE_URL"], headers=headers) as client:
+        with httpx.Client(
+            base_url=sandbox.env["DIFY_BASE_URL"], headers=headers, verify=False
+        ) as client:
             found = list(run_and_stop(client, user))
     usage = found[-1]["metadata"]["usage"]
     assert found[-1]["event"] == "message_end"
@@ -230,7 +234,7 @@ def test_a_body_must_be_json_by_name_and_by_nature(dify: httpx.Client) -> None:
 def test_a_missing_or_wrong_key_is_refused(
     sandbox: Sandbox, headers: dict[str, str], message: str
 ) -> None:
-    response = httpx.get(sandbox.env["DIFY_BASE_URL"] + "/info", headers=headers)
+    response = httpx.get(sandbox.env["DIFY_BASE_URL"] + "/info", headers=headers, verify=False)
     assert response.status_code == 401
     assert response.headers["www-authenticate"] == 'Bearer realm="api"'
     assert response.json() == {"code": "unauthorized", "message": message, "status": 401}
@@ -238,7 +242,10 @@ def test_a_missing_or_wrong_key_is_refused(
 
 def test_the_scheme_of_the_key_has_no_case(sandbox: Sandbox) -> None:
     headers = {"Authorization": f"bearer {sandbox.env['DIFY_API_KEY']}"}
-    assert httpx.get(sandbox.env["DIFY_BASE_URL"] + "/info", headers=headers).status_code == 200
+    assert (
+        httpx.get(sandbox.env["DIFY_BASE_URL"] + "/info", headers=headers, verify=False).status_code
+        == 200
+    )
 
 
 def test_the_app_describes_itself(dify: httpx.Client) -> None:

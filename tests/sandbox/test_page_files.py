@@ -16,7 +16,7 @@ each_file = pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
 
 
 def test_a_browser_gets_the_page(sandbox: Sandbox) -> None:
-    response = httpx.get(sandbox.url, headers=BROWSER)
+    response = httpx.get(sandbox.url, headers=BROWSER, verify=False)
     assert response.headers["content-type"] == "text/html; charset=utf-8"
     assert response.headers["vary"] == "Accept"
     assert '<main id="main"' in response.text
@@ -24,7 +24,7 @@ def test_a_browser_gets_the_page(sandbox: Sandbox) -> None:
 
 @pytest.mark.parametrize("accept", ["*/*", "application/json", ""])
 def test_anybody_else_gets_the_list_of_the_services(sandbox: Sandbox, accept: str) -> None:
-    response = httpx.get(sandbox.url, headers={"Accept": accept})
+    response = httpx.get(sandbox.url, headers={"Accept": accept}, verify=False)
     assert response.headers["content-type"] == "application/json"
     assert response.headers["vary"] == "Accept"
     assert response.json()["dify"] == sandbox.env["DIFY_BASE_URL"]
@@ -32,7 +32,7 @@ def test_anybody_else_gets_the_list_of_the_services(sandbox: Sandbox, accept: st
 
 @each_file
 def test_a_file_is_served_with_its_type_and_the_policy(sandbox: Sandbox, path: Path) -> None:
-    response = httpx.get(f"{sandbox.url}/_sandbox/page/{path.name}")
+    response = httpx.get(f"{sandbox.url}/_sandbox/page/{path.name}", verify=False)
     types = {".html": "text/html", ".css": "text/css", ".js": "text/javascript"}
     assert response.headers["content-type"].startswith(types.get(path.suffix, "image/svg+xml"))
     assert response.headers["x-content-type-options"] == "nosniff"
@@ -44,7 +44,7 @@ def test_a_file_is_served_with_its_type_and_the_policy(sandbox: Sandbox, path: P
 
 @pytest.mark.parametrize("name", ["nothing.js", "__init__.py", "..%2f__init__.py", "%2e%2e", ""])
 def test_nothing_else_is_served(sandbox: Sandbox, name: str) -> None:
-    assert httpx.get(f"{sandbox.url}/_sandbox/page/{name}").status_code == 404
+    assert httpx.get(f"{sandbox.url}/_sandbox/page/{name}", verify=False).status_code == 404
 
 
 def references() -> Iterator[tuple[str, str]]:
@@ -83,13 +83,16 @@ def test_a_file_is_small(path: Path) -> None:
 
 def test_the_page_is_not_in_the_journal(docs: Path) -> None:
     with Sandbox(docs) as sandbox:
-        httpx.get(sandbox.url, headers=BROWSER)
-        httpx.get(f"{sandbox.url}/_sandbox/page/page.js")
+        httpx.get(sandbox.url, headers=BROWSER, verify=False)
+        httpx.get(f"{sandbox.url}/_sandbox/page/page.js", verify=False)
         assert sandbox.requests == []
 
 
 def test_a_token_opens_the_page_and_its_files(docs: Path) -> None:
-    with Sandbox(docs, token=TOKEN) as sandbox, httpx.Client(base_url=sandbox.url) as client:
+    with (
+        Sandbox(docs, token=TOKEN) as sandbox,
+        httpx.Client(base_url=sandbox.url, verify=False) as client,
+    ):
         for path in ("/", "/_sandbox/page/page.js", "/_sandbox/events"):
             assert client.get(path, headers=BROWSER).status_code == 401
         client.get("/", params={"token": TOKEN}, headers=BROWSER)

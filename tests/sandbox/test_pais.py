@@ -77,7 +77,9 @@ def test_unknown_fields_are_ignored(pais: httpx.Client) -> None:
 def test_a_slow_stream_is_kept_alive_by_comments(docs: Path) -> None:
     with Sandbox(docs, tokens_per_second=20, ping_every=0.02) as sandbox:
         headers = {"Authorization": f"Bearer {sandbox.env['PAIS_API_KEY']}"}
-        with httpx.Client(base_url=sandbox.env["PAIS_BASE_URL"], headers=headers) as client:
+        with httpx.Client(
+            base_url=sandbox.env["PAIS_BASE_URL"], headers=headers, verify=False
+        ) as client:
             assert "\r\n\r\n: ping - " in complete(client, stream=True, max_tokens=3).text
 
 
@@ -205,7 +207,7 @@ def test_the_models_are_listed(pais: httpx.Client) -> None:
 
 @pytest.mark.parametrize("headers", [{}, {"Authorization": "Bearer wrong"}])
 def test_a_missing_or_wrong_token_is_refused(sandbox: Sandbox, headers: dict[str, str]) -> None:
-    response = httpx.get(sandbox.env["PAIS_BASE_URL"] + "/models", headers=headers)
+    response = httpx.get(sandbox.env["PAIS_BASE_URL"] + "/models", headers=headers, verify=False)
     assert (response.status_code, response.headers["www-authenticate"]) == (401, "Bearer")
 
 

@@ -24,7 +24,7 @@ def ask(client: httpx.Client, **fields: Any) -> httpx.Response:
 
 def client_of(sandbox: Sandbox) -> httpx.Client:
     headers = {"Authorization": f"Bearer {sandbox.env['PERPLEXITY_API_KEY']}"}
-    return httpx.Client(base_url=sandbox.env["PERPLEXITY_BASE_URL"], headers=headers)
+    return httpx.Client(base_url=sandbox.env["PERPLEXITY_BASE_URL"], headers=headers, verify=False)
 
 
 @pytest.fixture(scope="module")
@@ -132,7 +132,7 @@ def test_the_seed_profile_is_spaced_and_without_search_results(docs: Path, event
 def test_the_retired_profile_refuses_valid_keys(docs: Path) -> None:
     with Sandbox(docs, perplexity={"profile": "retired"}) as sandbox, client_of(sandbox) as client:
         response = ask(client)
-        wrong = httpx.post(response.url, json={})
+        wrong = httpx.post(response.url, json={}, verify=False)
     assert response.status_code == 403
     assert response.json()["error"]["type"] == "chat_completions_not_available"
     assert wrong.status_code == 401
@@ -415,7 +415,7 @@ def test_a_body_that_is_not_json_is_refused(perplexity: httpx.Client) -> None:
 
 def test_a_wrong_key_is_refused(sandbox: Sandbox) -> None:
     url = sandbox.env["PERPLEXITY_BASE_URL"] + "/chat/completions"
-    response = httpx.post(url, headers={"Authorization": "Bearer wrong"})
+    response = httpx.post(url, headers={"Authorization": "Bearer wrong"}, verify=False)
     message = "Invalid API key provided. Ensure your API key is correct and active."
     assert response.status_code == 401
     assert response.json() == {

@@ -28,7 +28,9 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
         os.utime(folder / path, (MODIFIED, MODIFIED))
     with Sandbox(folder) as sandbox:
         headers = {"x-api-key": sandbox.env["QAIP_API_KEY"]}
-        with httpx.Client(base_url=sandbox.env["QAIP_BASE_URL"], headers=headers) as found:
+        with httpx.Client(
+            base_url=sandbox.env["QAIP_BASE_URL"], headers=headers, verify=False
+        ) as found:
             yield found
 
 

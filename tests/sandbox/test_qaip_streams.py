@@ -134,7 +134,9 @@ def test_unicode_line_separators_stay_raw(tmp_path: Path) -> None:
     (tmp_path / "a.md").write_text("A refund\u2028takes 5\u0085days.", "utf-8")
     with Sandbox(tmp_path) as sandbox:
         headers = {"x-api-key": sandbox.env["QAIP_API_KEY"]}
-        with httpx.Client(base_url=sandbox.env["QAIP_BASE_URL"], headers=headers) as client:
+        with httpx.Client(
+            base_url=sandbox.env["QAIP_BASE_URL"], headers=headers, verify=False
+        ) as client:
             assert "\u2028".encode() in stream(client).content
 
 

@@ -40,17 +40,21 @@ def test_the_environment_points_every_client_at_the_sandbox(sandbox: Sandbox) ->
 
 
 def test_the_root_lists_the_services(sandbox: Sandbox) -> None:
-    assert httpx.get(sandbox.url).json()["dify"] == sandbox.env["DIFY_BASE_URL"]
+    assert httpx.get(sandbox.url, verify=False).json()["dify"] == sandbox.env["DIFY_BASE_URL"]
 
 
 def test_a_path_outside_the_services_is_not_found(sandbox: Sandbox) -> None:
-    assert httpx.get(sandbox.url + "/nothing").status_code == 404
+    assert httpx.get(sandbox.url + "/nothing", verify=False).status_code == 404
 
 
 def test_the_journal_tells_what_was_asked_but_not_the_key(docs: Path) -> None:
     with Sandbox(docs) as sandbox:
-        httpx.post(completions(sandbox), json=BODY, headers=headers(sandbox))
-        httpx.get(sandbox.env["DIFY_BASE_URL"] + "/info", headers={"Authorization": "Bearer no"})
+        httpx.post(completions(sandbox), json=BODY, headers=headers(sandbox), verify=False)
+        httpx.get(
+            sandbox.env["DIFY_BASE_URL"] + "/info",
+            headers={"Authorization": "Bearer no"},
+            verify=False,
+        )
     first, second = sandbox.requests
     assert (first.service, first.method, first.status) == ("qaip", "POST", 200)
     assert (first.path, first.body, first.state) == ("/qaip/api/v1/completions", BODY, "complete")
@@ -68,7 +72,7 @@ def test_a_sandbox_starts_and_stops_within_half_a_second(docs: Path) -> None:
 
 def test_a_pooled_connection_does_not_delay_the_stop(docs: Path) -> None:
     sandbox = Sandbox(docs).start()
-    with httpx.Client(headers=headers(sandbox)) as client:
+    with httpx.Client(headers=headers(sandbox), verify=False) as client:
         client.post(completions(sandbox), json=BODY)
         begin = time.perf_counter()
         sandbox.stop()
@@ -78,7 +82,7 @@ def test_a_pooled_connection_does_not_delay_the_stop(docs: Path) -> None:
 def test_a_stop_cuts_running_streams(docs: Path) -> None:
     sandbox = Sandbox(docs, tokens_per_second=0.2).start()
     with (
-        httpx.Client(headers=headers(sandbox)) as client,
+        httpx.Client(headers=headers(sandbox), verify=False) as client,
         client.stream("POST", completions(sandbox), json=STREAM) as response,
     ):
         lines = response.iter_bytes()
@@ -94,7 +98,9 @@ def test_a_stop_cuts_running_streams(docs: Path) -> None:
 def test_a_client_that_hangs_up_ends_its_stream(docs: Path) -> None:
     with Sandbox(docs, tokens_per_second=20) as sandbox:
         url = completions(sandbox)
-        with httpx.stream("POST", url, json=STREAM, headers=headers(sandbox)) as response:
+        with httpx.stream(
+            "POST", url, json=STREAM, headers=headers(sandbox), verify=False
+        ) as response:
             next(response.iter_bytes())
         deadline = time.monotonic() + 1
         while sandbox.requests[0].state == "open" and time.monotonic() < deadline:
@@ -116,7 +122,7 @@ def test_a_stopped_sandbox_starts_again(docs: Path) -> None:
     sandbox = Sandbox(docs)
     for _ in range(2):
         with sandbox:
-            assert httpx.get(sandbox.url).status_code == 200
+            assert httpx.get(sandbox.url, verify=False).status_code == 200
 
 
 def test_a_stop_may_be_repeated(docs: Path) -> None:
@@ -153,13 +159,18 @@ def test_a_missing_folder_is_an_error(tmp_path: Path) -> None:
 
 def test_an_empty_folder_answers_that_nothing_was_found(tmp_path: Path) -> None:
     with Sandbox(tmp_path) as sandbox:
-        body = httpx.post(completions(sandbox), json=BODY, headers=headers(sandbox)).json()
+        body = httpx.post(
+            completions(sandbox), json=BODY, headers=headers(sandbox), verify=False
+        ).json()
     assert body["choices"][0]["message"]["content"].startswith("I could not find")
     assert body["choices"][0]["citations"] == []
 
 
 async def test_a_sandbox_is_an_async_context_manager(docs: Path) -> None:
-    async with Sandbox(docs) as sandbox, httpx.AsyncClient(headers=headers(sandbox)) as client:
+    async with (
+        Sandbox(docs) as sandbox,
+        httpx.AsyncClient(headers=headers(sandbox), verify=False) as client,
+    ):
         url = completions(sandbox)
         answers = await asyncio.gather(*(client.post(url, json=BODY) for _ in range(20)))
     assert {answer.status_code for answer in answers} == {200}
@@ -168,12 +179,12 @@ async def test_a_sandbox_is_an_async_context_manager(docs: Path) -> None:
 def test_the_pace_is_the_time_between_pieces(docs: Path) -> None:
     with Sandbox(docs, tokens_per_second=50) as sandbox:
         begin = time.perf_counter()
-        body = httpx.post(completions(sandbox), json=STREAM, headers=headers(sandbox))
+        body = httpx.post(completions(sandbox), json=STREAM, headers=headers(sandbox), verify=False)
         assert time.perf_counter() - begin >= 0.02 * (len(body.text.splitlines()) - 1)
 
 
 def test_small_writes_are_not_held_back(docs: Path) -> None:
-    with Sandbox(docs) as sandbox, httpx.Client(headers=headers(sandbox)) as client:
+    with Sandbox(docs) as sandbox, httpx.Client(headers=headers(sandbox), verify=False) as client:
         client.post(completions(sandbox), json=STREAM)
         begin = time.perf_counter()
         for _ in range(10):
@@ -184,5 +195,7 @@ def test_small_writes_are_not_held_back(docs: Path) -> None:
 def test_pieces_are_sent_when_they_are_ready(docs: Path) -> None:
     with Sandbox(docs, tokens_per_second=50) as sandbox:
         url = completions(sandbox)
-        with httpx.stream("POST", url, json=STREAM, headers=headers(sandbox)) as response:
+        with httpx.stream(
+            "POST", url, json=STREAM, headers=headers(sandbox), verify=False
+        ) as response:
             assert len(list(response.iter_raw())) > 10

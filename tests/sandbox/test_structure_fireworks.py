@@ -73,7 +73,9 @@ def ask(sandbox: Sandbox, profile: str, request: Any) -> Answer:
         "authorization": f"Bearer {sandbox.env['FIREWORKS_API_KEY']}",
         "x-sandbox-switches": json.dumps({"profile": profile}),
     }
-    response = httpx.post(sandbox.env["FIREWORKS_API_BASE"] + path, json=request, headers=headers)
+    response = httpx.post(
+        sandbox.env["FIREWORKS_API_BASE"] + path, json=request, headers=headers, verify=False
+    )
     return served(response)
 
 

@@ -101,7 +101,10 @@ def names() -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def client(docs: Path) -> Iterator[httpx.Client]:
-    with Sandbox(docs) as sandbox, httpx.Client(base_url=sandbox.env["PAIS_BASE_URL"]) as found:
+    with (
+        Sandbox(docs) as sandbox,
+        httpx.Client(base_url=sandbox.env["PAIS_BASE_URL"], verify=False) as found,
+    ):
         yield found
 
 

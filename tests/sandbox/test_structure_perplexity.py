@@ -64,6 +64,7 @@ def test_a_recording_and_the_sandbox_have_the_same_structure(sandbox: Sandbox, c
         sandbox.env["PERPLEXITY_BASE_URL"] + "/chat/completions",
         json=about_lamps(request),
         headers={"authorization": f"Bearer {key}", "x-sandbox-switches": json.dumps(switches)},
+        verify=False,
     )
     found = differences(
         recorded(WIRE / case),

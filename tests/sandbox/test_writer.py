@@ -76,6 +76,7 @@ def ask(sandbox: Sandbox, question: str = QUESTION) -> httpx.Response:
         sandbox.env["PERPLEXITY_BASE_URL"] + "/chat/completions",
         json={"model": "sonar", "messages": [{"role": "user", "content": question}]},
         headers={"Authorization": f"Bearer {sandbox.env['PERPLEXITY_API_KEY']}"},
+        verify=False,
     )
 
 
