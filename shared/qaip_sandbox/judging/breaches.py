@@ -31,7 +31,6 @@ Evidence = tuple[str, tuple[Record, ...], float | None]
 _FINAL = frozenset({400, 401, 403, 404, 405, 410, 413, 414, 415, 422})
 _CLOCK = 0.02
 _FEW = 3
-_CUTTING = frozenset({"max_tokens", "max_completion_tokens", "max_output_tokens", "stop"})
 
 
 def too_often(case: Case) -> Iterator[Evidence]:
@@ -170,11 +169,8 @@ def lost(case: Case) -> Iterator[Evidence]:
 
 def _kept(deed: Deed, record: Record) -> bool:
     text = bare(deed.text or "")
-    body = record.body if isinstance(record.body, dict) else {}
-    # Fireworks has a limit of its own where the request has none.
-    may_be_cut = deed.part or record.service == "fireworks" or not _CUTTING.isdisjoint(body)
     return any(
-        full in text or (may_be_cut and bool(text) and text in full) for full in served(record)
+        full in text or (deed.part and bool(text) and text in full) for full in served(record)
     )
 
 

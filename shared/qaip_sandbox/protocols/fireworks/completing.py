@@ -40,9 +40,9 @@ async def complete(call: Call) -> Response:
         answer = await sought(call, task)
         for variant in range(request.n or 1):
             text = formed(request.response_format, task, _text(task, answer, variant))
-            noted(call, task, answer, text)
             budget = Budget(limit, keeps_stop_word=switches.keeps_stop_word)
             generation = budget.spend(text, request.stops)
+            noted(call, task, answer, generation.text)
             choices.append(Choice(generation, prompt, _echo(request, prompt)))
     count = sum(len(pieces(question)) for question in request.questions)
     return await _respond(call, request, choices, count, _TEXT_TOKENS)
@@ -77,8 +77,9 @@ async def chat(call: Call) -> Response:
         else:
             text = formed(request.response_format, task, told or _text(task, answer, variant))
             text = f"The tool says: {text}" if text == told else text
-            noted(call, task, answer, text)
         generation = budget.spend(spoken + text, request.stops)
+        if not tools:
+            noted(call, task, answer, generation.text.removeprefix(spoken))
         return Choice(generation, prompt, _echo(request, prompt), reasoning)
 
     choices = [choice(variant) for variant in range(request.n or 1)]

@@ -79,11 +79,10 @@ async def speak(
     limit = request.limit or (engine.chat if chat else engine.text).limit
     room = call.switched(PAISSwitches).context - prompt
     count = min(request.n, engine.choices or request.n)
-    texts = [
-        noted(call, task, answer, task.spoken(answer, markers=False, variant=variant))
-        for variant in range(count)
-    ]
+    texts = [task.spoken(answer, markers=False, variant=variant) for variant in range(count)]
     choices = [_choice(text, request.stop, min(limit or room, room)) for text in texts]
+    for choice in choices:
+        noted(call, task, answer, choice.generation.text)
     return Spoken(engine, choices, answer, prompt, chat)
 
 

@@ -43,13 +43,15 @@ async def _said(call: Call, request: Request, switches: PerplexitySwitches) -> S
     answer = await sought(call, task, lambda c: not request.disable_search and lets_through(c))
     profile = PROFILES[switches.profile]
     files = attached(attachments(request.messages), profile) if profile.result else []
-    text = noted(call, task, answer, _text(request, task, answer, len(files)))
+    text = _text(request, task, answer, len(files))
     thought = _thought(task.question)
     thinks = profile.thinks if switches.think is None else switches.think
     shown = request.reasons and thinks
-    text = f"<think>\n{thought}\n</think>\n\n{text}" if shown else text
+    before = f"<think>\n{thought}\n</think>\n\n" if shown else ""
+    generation = generate(before + text, (), request.max_tokens)
+    noted(call, task, answer, generation.text.removeprefix(before))
     sources = _sources(request, answer, files, switches)
-    return Said(generate(text, (), request.max_tokens), task.question, sources, thought, shown)
+    return Said(generation, task.question, sources, thought, shown)
 
 
 def _sources(

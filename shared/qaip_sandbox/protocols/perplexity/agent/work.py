@@ -58,8 +58,9 @@ async def working(call: Call, request: Request, turns: Sequence[Json]) -> Work:
         if asked:
             return Work(calls=asked, input_tokens=spent)
     steps, answer, text = await _answered(call, request, task, told)
-    noted(call, task, answer, text)
-    return Work(steps, (), generate(text, (), request.max_output_tokens), spent)
+    generation = generate(text, (), request.max_output_tokens)
+    noted(call, task, answer, generation.text)
+    return Work(steps, (), generation, spent)
 
 
 def _told(turns: Sequence[Json]) -> list[str]:
