@@ -1,6 +1,7 @@
 """The pieces of HTTP that the protocols share: JSON in its dialects, events, paced streams."""
 
 import json
+import math
 import uuid
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from contextlib import aclosing
@@ -68,17 +69,27 @@ def parse_json(raw: bytes) -> Json:
 
     Raises:
         UnicodeDecodeError: the body is not UTF-8.
-        json.JSONDecodeError: the body is not JSON; NaN and Infinity are not JSON either.
+        json.JSONDecodeError: the body is not JSON, or holds what cannot be written as JSON again:
+            NaN, and numbers that are too large.
     """
     text = raw.decode("utf-8")
 
     def refuse(constant: str) -> None:
         raise json.JSONDecodeError("Expecting value", text, text.find(constant))
 
+    def finite(number: str) -> float:
+        if math.isinf(float(number)):
+            refuse(number)
+        return float(number)
+
     try:
-        return json.loads(text, parse_constant=refuse)
+        return json.loads(text, parse_constant=refuse, parse_float=finite)
+    except json.JSONDecodeError:
+        raise
     except RecursionError:
         raise json.JSONDecodeError("Too deeply nested", text, 0) from None
+    except ValueError as error:  # an integer of thousands of digits
+        raise json.JSONDecodeError(str(error), text, 0) from None
 
 
 def request_id() -> str:

@@ -144,8 +144,7 @@ def _quotes(question: Question, hits: Sequence[Hit]) -> list[Quote]:
 def _candidate(question: Question, said: Said, hit: Hit, number: int) -> Candidate:
     found = question.among(said.tokens, said.text)
     # The heading speaks for every sentence below it, but less than the sentence itself.
-    heading = question.found(hit.chunk.heading)
-    value = question.share(found) + _HEADING * question.share(joined(found, heading))
+    value = question.share(found) + _HEADING * question.coverage(hit.chunk.heading)
     return Candidate(said.text, found, value * said.worth * hit.score, (number,))
 
 

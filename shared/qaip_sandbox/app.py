@@ -1,6 +1,7 @@
 """The ASGI application: the services side by side, a page, and a journal of what they are asked."""
 
 import json
+import logging
 import time
 from collections.abc import Awaitable, Callable
 from typing import cast
@@ -12,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from ._wire import Json, Refusal, json_response
+from ._wire import Json, Refusal, json_response, parse_json
 from .control import routes
 from .faults import Fault, fault_of
 from .faulty import Words, hampered, instead
@@ -28,6 +29,8 @@ __all__ = ["FAULT_HEADER", "SWITCHES_HEADER", "create_app"]
 
 FAULT_HEADER = "x-sandbox-fault"
 """The request header that asks for a fault, as `faults.fault_of` reads it."""
+
+_LOG = logging.getLogger("qaip_sandbox")
 
 SWITCHES_HEADER = "x-sandbox-switches"
 """The request header that sets switches for one request, as a JSON object."""
@@ -48,7 +51,10 @@ def create_app(world: World) -> ASGIApp:
 
 
 async def _unknown(_: Request, error: Exception) -> Response:
-    return json_response({"error": "not one of the sandbox's services; see /"}, _status(error))
+    told = error.detail if isinstance(error, HTTPException) else ""
+    if _status(error) == 404:
+        told = "not one of the sandbox's services; see /"
+    return json_response({"error": told}, _status(error))
 
 
 def _status(error: Exception) -> int:
@@ -98,6 +104,9 @@ class _Desk:
                 response = refusal.response
             except WriterError as error:
                 response = words.failed(502, str(error))
+            except Exception:  # noqa: BLE001 - the client gets the service's words for it
+                _LOG.exception("the sandbox failed to answer %s %s", route.method, route.path)
+                response = words.failed(500, None)
             return hampered(response, fault, words) if fault else response
 
         return answer
@@ -108,7 +117,7 @@ class _Desk:
         if wanted is None:
             return now
         try:
-            return self._service.switches.chosen(json.loads(wanted), now)
+            return self._service.switches.chosen(parse_json(wanted.encode()), now)
         except ValueError as error:
             raise _misused(SWITCHES_HEADER, error) from None
 
@@ -117,7 +126,7 @@ class _Desk:
         if wanted is None:
             return self._world.faults.take(self._service.name, request.url.path)
         try:
-            return fault_of(json.loads(wanted) if wanted.startswith("{") else wanted)
+            return fault_of(parse_json(wanted.encode()) if wanted.startswith("{") else wanted)
         except ValueError as error:
             raise _misused(FAULT_HEADER, error) from None
 

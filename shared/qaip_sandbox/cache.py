@@ -8,7 +8,7 @@ import unicodedata
 from collections.abc import Iterable, Iterator
 from contextlib import closing, suppress
 from dataclasses import asdict
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from urllib.parse import quote
 
@@ -19,8 +19,11 @@ from .reading import Source
 
 __all__ = ["Cache"]
 
-_FORMAT = 1
+_FORMAT = 2
 """To be raised when readers, passages or tokens are made in another way."""
+
+_MADE_WITH = ("snowballstemmer", "html-to-markdown", "pypdf", "markitdown")
+"""Libraries of which another version may make other texts or tokens."""
 
 _APPLICATION = 0x51616970
 _HEADER = 100
@@ -38,7 +41,8 @@ class Cache:
     """The file of an index.
 
     It is written beside its place and then moved there, so that processes that share it, or one
-    that is ended, never leave half a file. What it says is checked against the folder.
+    that is ended, never leave half a file. What it says is checked against the folder: a file of
+    the same size and time of change is taken to be the same; of any other, the content is compared.
     """
 
     def __init__(self, path: Path, folder: Path) -> None:
@@ -53,7 +57,7 @@ class Cache:
             address = f"file:{quote(str(self._path.resolve()))}?mode=ro"
             with closing(sqlite3.connect(address, uri=True)) as saved:
                 return self._loaded(saved, index)
-        except (sqlite3.Error, OSError, ValueError, KeyError, TypeError):
+        except Exception:  # noqa: BLE001 - a file may be damaged in any way
             return None
 
     def save(self, index: Index, sources: Iterable[Source]) -> str:
@@ -61,7 +65,7 @@ class Cache:
         try:
             if _kind(self._path) == "foreign":
                 return f"{self._path} is no index of qaip-sandbox: delete it or name another file"
-            self._path.parent.mkdir(parents=True, exist_ok=True)
+            self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             handle, name = tempfile.mkstemp(prefix=self._path.name, dir=self._path.parent)
             os.close(handle)
             try:
@@ -77,9 +81,8 @@ class Cache:
         return ""
 
     def _made_by(self) -> str:
-        # Other tables of characters or stems would make other tokens, which the index lacks.
-        stemmer = version("snowballstemmer")
-        return f"{_FORMAT} {unicodedata.unidata_version} {stemmer} {self._folder.resolve()}"
+        made_with = " ".join(map(_version, _MADE_WITH))
+        return f"{_FORMAT} {unicodedata.unidata_version} {made_with} {self._folder.resolve()}"
 
     def _loaded(self, saved: sqlite3.Connection, index: Index) -> dict[str, Source] | None:
         if saved.execute("PRAGMA quick_check(1)").fetchone() != ("ok",):
@@ -106,6 +109,13 @@ class Cache:
             "INSERT INTO chunks VALUES (?, ?)", ((row, chunk.id) for row, chunk in rows.items())
         )
         target.execute("COMMIT")
+
+
+def _version(library: str) -> str:
+    try:
+        return version(library)
+    except PackageNotFoundError:
+        return "-"
 
 
 def _kind(path: Path) -> str:

@@ -7,12 +7,14 @@ import os
 import sys
 import threading
 from collections.abc import Callable, Iterable, Sequence
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 __all__ = ["main"]
 
 _CACHES = "QAIP_SANDBOX_CACHE"
+_TOKEN = "QAIP_SANDBOX_TOKEN"  # noqa: S105 - the name of a variable
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -23,13 +25,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     Returns:
         The exit code: 0 when all went well (for `serve`: after Ctrl-C), 1 when `ask` found no
-        answer, 2 when the folder, the port or another argument cannot be used.
+        answer, 2 when the folder, the port, the model or another argument cannot be used, 130
+        after Ctrl-C elsewhere.
     """
     options = _parser().parse_args(arguments)
     run: Callable[[argparse.Namespace], int] = options.run
     try:
         return run(options)
     except KeyboardInterrupt:
+        return 0 if run is _serve else 130
+    except BrokenPipeError:  # whoever reads the output has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except (OSError, RuntimeError, ValueError, ModuleNotFoundError) as error:
         print(f"qaip-sandbox: {_reason(error)}", file=sys.stderr)
@@ -40,6 +46,9 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="qaip-sandbox",
         description="Five answering services, offline, over a folder of your own documents.",
+    )
+    parser.add_argument(
+        "--version", action="version", version=f"%(prog)s {version('qaip-integrations')}"
     )
     commands = parser.add_subparsers(required=True, metavar="command")
     for name, (add, run, about) in _COMMANDS.items():
@@ -55,7 +64,7 @@ def _add_folder(command: argparse.ArgumentParser) -> None:
         "--no-cache", action="store_true", help="read every file anew, and keep nothing"
     )
     command.add_argument(
-        "--max-bytes", type=int, default=10 * 1024 * 1024, metavar="N",
+        "--max-bytes", type=_positive, default=10 * 1024 * 1024, metavar="N",
         help="the size of the largest file that is read (default: 10 MiB)",
     )  # fmt: skip
 
@@ -76,7 +85,8 @@ def _add_serve(command: argparse.ArgumentParser) -> None:
     add = command.add_argument
     add("--port", type=int, default=0, help="the port (default: any free one)")
     add("--host", default="127.0.0.1", help="the address (default: %(default)s)")
-    add("--token", help="what callers must know; needed where others can reach the address")
+    add("--token", default=os.environ.get(_TOKEN),
+        help=f"what callers must know (or ${_TOKEN}); needed if others can reach it")  # fmt: skip
     add("--allow-host", action="append", default=[], metavar="NAME",
         help="a further name that requests may call the sandbox by")  # fmt: skip
     add("--watch", type=float, default=2.0, metavar="SECONDS",
@@ -95,7 +105,7 @@ def _add_serve(command: argparse.ArgumentParser) -> None:
 def _add_ask(command: argparse.ArgumentParser) -> None:
     _add_folder(command)
     command.add_argument("question", nargs="+", help="the question")
-    command.add_argument("--limit", type=int, default=5, help="the most sources (default: 5)")
+    command.add_argument("--limit", type=_positive, default=5, help="the most sources (default: 5)")
     command.add_argument("--json", action="store_true", help="print one JSON object")
     _add_model(command)
 
@@ -147,6 +157,7 @@ def _ask(options: argparse.Namespace) -> int:
     with Collection(options.folder, cache=cache, max_bytes=options.max_bytes) as collection:
         with terminal.progress() as progress:
             collection.refresh(progress)
+        terminal.unread(collection.refused, options.folder)
         found = answer(collection.index, question, limit=options.limit)
         if writer and found.hits:
             found = asyncio.run(writer.write(collection.index, question, found))
@@ -199,6 +210,13 @@ _COMMANDS: dict[
     ),
     "switches": (_add_switches, _list_switches, "list how each service can be made to behave"),
 }
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError("must be 1 or more")
+    return number
 
 
 def _cache(options: argparse.Namespace) -> Path | None:
@@ -254,6 +272,8 @@ def _value(text: str) -> Any:
 
 
 def _reason(error: Exception) -> str:
+    if isinstance(error, ModuleNotFoundError) and "qaip-integrations" not in str(error):
+        return f"{error}: pip install 'qaip-integrations[sandbox]'"
     if isinstance(error, OSError) and error.strerror:
         return ": ".join(part for part in (error.strerror, error.filename) if part)
     return str(error)

@@ -4,11 +4,12 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from threading import Lock
+from threading import Event, Lock
 from types import TracebackType
 from typing import Self
 
 from .cache import Cache
+from .cancelling import Cancelled
 from .documents import Chunk, Document
 from .index import Index
 from .reading import MAX_BYTES, Progress, Refused, Source, read_folder
@@ -93,11 +94,13 @@ class Collection:
         """What the last refresh could not read, and why."""
         return self._state.refused
 
-    def refresh(self, progress: Progress | None = None) -> Changes:
+    def refresh(self, progress: Progress | None = None, cancelled: Event | None = None) -> Changes:
         """Read what is new or has changed, and forget what is gone.
 
         Args:
             progress: Called after each file, in this thread.
+            cancelled: May be set in any thread to give the refresh up: all stays as it was, and
+                no changes are told. It is looked at before each file and each chunk.
 
         Raises:
             NotADirectoryError: the folder does not exist or is a file.
@@ -106,16 +109,28 @@ class Collection:
             begin = time.perf_counter()
             if not self._folder.is_dir():
                 raise NotADirectoryError(f"not a folder: {self._folder}")
-            old = self._known()
-            reading = read_folder(
-                self._folder, known=old, max_bytes=self._max_bytes, progress=progress
-            )
-            new = {source.document.path: source for source in reading.sources}
-            documents = tuple(source.document for source in reading.sources)
-            self._index.update(chunk for document in documents for chunk in document.chunks())
-            self._state = _State(new, documents, tuple(reading.refused))
-            unsaved = self._save(old, new)
-            return _changes(old, self._state, time.perf_counter() - begin, unsaved)
+            try:
+                return self._refresh(begin, progress, cancelled)
+            except Cancelled:
+                old = self._state
+                return _changes(old.sources, old, time.perf_counter() - begin, "")
+
+    def _refresh(self, begin: float, progress: Progress | None, cancelled: Event | None) -> Changes:
+        old = self._known()
+        reading = read_folder(
+            self._folder,
+            known=old,
+            max_bytes=self._max_bytes,
+            progress=progress,
+            cancelled=cancelled,
+        )
+        new = {source.document.path: source for source in reading.sources}
+        documents = tuple(source.document for source in reading.sources)
+        chunks = (chunk for document in documents for chunk in document.chunks())
+        self._index.update(chunks, cancelled)
+        self._state = _State(new, documents, tuple(reading.refused))
+        unsaved = self._save(old, new)
+        return _changes(old, self._state, time.perf_counter() - begin, unsaved)
 
     def close(self) -> None:
         """Free the index."""
@@ -137,7 +152,9 @@ class Collection:
             return self._state.sources
         saved = self._cache.load(self._index)
         self._cached = saved is not None
-        return saved or {}
+        if saved:
+            self._state = _State(saved, tuple(source.document for source in saved.values()))
+        return self._state.sources
 
     def _save(self, old: Mapping[str, Source], new: Mapping[str, Source]) -> str:
         if not self._cache or (self._cached and old == new):

@@ -1,7 +1,6 @@
 """The sandbox's own paths: what it holds, what it was asked, and how it shall behave."""
 
 import asyncio
-import json
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import asdict
 from typing import Any
@@ -12,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from ._wire import Json, Stream, compact, json_response
+from ._wire import Json, Stream, compact, json_response, parse_json
 from .faults import fault_of
 from .guard import CONTROL
 from .judging.routes import verdict_routes
@@ -207,7 +206,7 @@ class _Control:
     async def switch(self, request: Request) -> Response:
         """Set switches: an object of services, each with an object of switches."""
         try:
-            self._world.switch(await _body(request))
+            self._world.switch(_object(await _body(request)))
         except ValueError as error:
             return _told(error)
         return json_response({n: s.model_dump() for n, s in self._world.switches.items()})
@@ -217,19 +216,25 @@ class _Control:
         given = await _body(request)
         try:
             now = self._world.physics.model_dump()
-            self._world.physics = Physics.model_validate(now | dict(given))
-        except (ValueError, TypeError) as error:
+            self._world.physics = Physics.model_validate(now | _object(given))
+        except ValueError as error:
             return _told(error)
         return json_response(self._world.physics.model_dump())
 
 
 async def _body(request: Request) -> Any:
     if request.headers.get("content-type", "").partition(";")[0] != "application/json":
-        raise HTTPException(415)
+        raise HTTPException(415, "send JSON, with the header content-type: application/json")
     try:
-        return json.loads(await request.body())
-    except ValueError:
-        raise HTTPException(400) from None
+        return parse_json(await request.body())
+    except ValueError as error:
+        raise HTTPException(400, f"the body is not JSON: {error}") from None
+
+
+def _object(given: Any) -> dict[str, Any]:
+    if not isinstance(given, dict):
+        raise ValueError("the body must be a JSON object")
+    return given
 
 
 def _told(error: Exception) -> Response:

@@ -45,8 +45,10 @@ class Document:
     """One file of the folder.
 
     `path` is relative to the folder, with forward slashes. `text` is what a reader found in the
-    file: that of a text file is unchanged. `modified` is in Unix seconds. `tags` are the names of
-    the folders that the file lies in. `source` is the address that the file gives itself, or "".
+    file; that of a text file is its own but for the byte order mark, the line ends, which are LF,
+    and U+FFFD for what is not UTF-8 or half a character. `modified` is in Unix seconds. `tags` are
+    the names of the folders that the file lies in. `source` is the address that the file gives
+    itself, or "".
     """
 
     id: str
@@ -98,11 +100,13 @@ class _Addresses:
 
     def of(self, passage: Passage) -> str:
         url = passage.url or f"{self._base}#{quote(slug(passage.heading or self._title))}"
-        self._used[url] += 1
-        count = self._used[url]
-        if count == 1:
-            return url
-        return f"{url}-{count}" if "#" in url else f"{url}#{count}"
+        joint = "-" if "#" in url else "#"
+        found = url
+        while found in self._used:
+            self._used[url] += 1
+            found = f"{url}{joint}{self._used[url]}"
+        self._used[found] = 1
+        return found
 
 
 def document_id(path: str) -> str:

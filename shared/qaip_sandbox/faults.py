@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
+from .names import ServiceName
 from .switches import reason
 
 __all__ = [
@@ -27,6 +28,7 @@ __all__ = [
 
 _Count = Annotated[int, Field(ge=0)]
 _Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+_HeaderText = Annotated[str, Field(pattern="^[ -~]*$")]
 
 
 class _Fault(BaseModel):
@@ -42,7 +44,7 @@ class _Fault(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    service: str | None = None
+    service: ServiceName | None = None
     path: str = ""
     times: Annotated[int, Field(ge=1)] = 1
     after: _Count = 2
@@ -53,14 +55,14 @@ class Status(_Fault):
 
     Args:
         code: The status, 400 to 599.
-        retry_after: The value of the Retry-After header, in seconds or as an HTTP date; None for
-            no such header.
+        retry_after: The value of the Retry-After header, in seconds, 0 or more, or as an HTTP
+            date (printable ASCII); None for no such header.
         message: What the body says; None for the service's own words.
     """
 
     kind: Literal["status"] = "status"
     code: Annotated[int, Field(ge=400, le=599)] = 503
-    retry_after: _Seconds | str | None = None
+    retry_after: _Seconds | _HeaderText | None = None
     message: str | None = None
 
 
@@ -136,7 +138,9 @@ class Drip(_Fault):
 
 
 class ErrorEvent(_Fault):
-    """An error that the service reports in the middle of a stream; elsewhere, its status 500.
+    """An error that the service reports in the middle of a stream.
+
+    A whole answer becomes its status 500; a refusal stays as it is.
 
     Args:
         message: What it says; None for the service's own words.

@@ -1,6 +1,7 @@
 """What a fault does to an answer on its way out."""
 
 import asyncio
+import json
 import re
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
@@ -10,7 +11,7 @@ from typing import Any
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from ._wire import Stream
+from ._wire import Json, Stream
 from .faults import (
     Corrupt,
     Disconnect,
@@ -35,9 +36,7 @@ _PAGE = """<!doctype html>
 """
 _NO_TEXT = b"\xff\xfe"
 # In all of the services' events: that an answer is complete, and a piece of its text.
-_END = re.compile(
-    rb'"finish_reason": ?"|"(?:message_end|workflow_finished|RUN_FINISHED|response\.completed)"'
-)
+_END = re.compile(rb'"(?:message_end|workflow_finished|RUN_FINISHED|response\.completed)"')
 _TEXT = re.compile(rb'"(?:content|delta|answer|text)": ?"[^"]')
 
 
@@ -73,7 +72,8 @@ def hampered(response: Response, fault: Fault, words: Words) -> Response:
         own_error = response.error_event or words.error_event
         words = replace(words, error_event=own_error, ping=own_ping)
     if isinstance(fault, ErrorEvent) and not (stream and words.error_event(None)):
-        return words.failed(500, fault.message)
+        refused = response.status_code >= 400
+        return response if refused else words.failed(500, fault.message)
     return _Hampered(response, fault, words)
 
 
@@ -95,20 +95,20 @@ class _Hampered(Stream):
         await super().__call__(scope, receive, send)
 
     async def _broken(self, frames: _Frames, after: int, fault: Fault, words: Words) -> _Frames:
-        told = ended = False
+        seen = _Seen()
         async with aclosing(frames):
             for _ in range(after):
                 frame = await anext(frames, None)
                 if frame is None:
                     return
-                told, ended = told or bool(_TEXT.search(frame)), ended or bool(_END.search(frame))
+                seen.add(frame)
                 yield frame
             following = await anext(frames, None)
             if following is None:
                 return
             if self._record:
-                self._record.hit = self._whole or not ended
-                self._record.told = told and not self._whole
+                self._record.hit = self._whole or not seen.ended
+                self._record.told = seen.told and not self._whole
             # Between the halves of a whole answer, a keep-alive would be a part of it.
             words = replace(words, ping=b"") if self._whole else words
             rest = _BEHAVIOURS[type(fault)](_again(following, frames), fault, words)
@@ -117,8 +117,40 @@ class _Hampered(Stream):
                     yield piece
 
 
+class _Seen:
+    """How far a stream has come: whether it has told some text, and whether it has ended."""
+
+    def __init__(self) -> None:
+        self.told = False
+        self._marked = False
+        self._choices: dict[Json, bool] = {}
+
+    @property
+    def ended(self) -> bool:
+        """Whether all that was asked for is there: of several choices, each has its end."""
+        return self._marked or (bool(self._choices) and all(self._choices.values()))
+
+    def add(self, frame: bytes) -> None:
+        """Take note of the next frame."""
+        self.told = self.told or bool(_TEXT.search(frame))
+        self._marked = self._marked or bool(_END.search(frame))
+        for choice in _choices(frame):
+            index = choice.get("index", 0)
+            over = bool(choice.get("finish_reason"))
+            self._choices[index] = over or self._choices.get(index, False)
+
+
+def _choices(frame: bytes) -> list[dict[str, Json]]:
+    """Return the choices of a completion's event; none of any other frame."""
+    try:
+        value = json.loads(frame.partition(b"data:")[2])
+    except ValueError:
+        return []
+    return value.get("choices", []) if isinstance(value, dict) else []
+
+
 def _shown(seconds: float | str) -> str:
-    return seconds if isinstance(seconds, str) else f"{seconds:g}"
+    return seconds if isinstance(seconds, str) else f"{seconds:f}".rstrip("0").rstrip(".")
 
 
 async def _halves(body: bytes) -> _Frames:

@@ -1,9 +1,8 @@
 """Who may speak to the sandbox: this machine, or whoever has the token."""
 
-import ipaddress
+import re
 from collections.abc import Mapping
 from hmac import compare_digest
-from urllib.parse import urlsplit
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -11,22 +10,16 @@ from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ._wire import json_response
+from .addresses import is_address
 from .world import World
 
-__all__ = ["CONTROL", "Guard", "is_loopback"]
+__all__ = ["CONTROL", "Guard"]
 
 CONTROL = "/_sandbox"
 """Where the sandbox itself is spoken to, beside its services."""
 
 _COOKIE = "qaip_sandbox_token"
-
-
-def is_loopback(host: str) -> bool:
-    """Say whether a host name or address is this machine's own."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
+_HOST = re.compile(r"(?:\[(?P<address>[\da-fA-F:.]+)\]|(?P<name>[\w.-]+))(?::\d{1,5})?")
 
 
 class Guard:
@@ -65,19 +58,29 @@ class Guard:
         origin = request.headers.get("origin")
         if not self._known(host):
             return _told(421, f"the sandbox is not called {host!r}; use its address, or localhost")
-        if origin is not None and urlsplit(origin).netloc != host:
+        if origin is not None and origin.partition("://")[2] != host:
             return _told(403, f"pages of {origin} may not use the sandbox")
+        if self._from_elsewhere(request):
+            return _told(403, "pages of other sites may not use the sandbox")
         return self._without_token(request)
 
     def _known(self, host: str) -> bool:
-        try:
-            name = urlsplit(f"//{host}").hostname or ""
-        except ValueError:  # brackets without an address
+        # Nothing but a name and a port: what a URL would take for a path or a query is no host.
+        found = _HOST.fullmatch(host)
+        if not found:
             return False
-        return name == "localhost" or name in self._world.hosts or _is_address(name)
+        name = (found["address"] or found["name"]).lower()
+        return name == "localhost" or name in self._world.hosts or is_address(name)
+
+    def _from_elsewhere(self, request: Request) -> bool:
+        """Say whether another site's page has caused this, other than by a link to the page."""
+        site = request.headers.get("sec-fetch-site", "none")
+        link = request.headers.get("sec-fetch-mode") == "navigate" and request.scope["path"] == "/"
+        return site not in ("none", "same-origin") and not link
 
     def _without_token(self, request: Request) -> Response | None:
-        token, path = self._world.token, request.url.path
+        # Not `request.url.path`, which is made from the Host header too.
+        token, path = self._world.token, request.scope["path"]
         # The services have keys of their own, which are the token then.
         if token is None or not (path == "/" or path.startswith(CONTROL)):
             return None
@@ -91,21 +94,13 @@ class Guard:
         return _told(401, "this sandbox wants its token: /?token=..., or Authorization: Bearer ...")
 
 
-def _is_address(name: str) -> bool:
-    try:
-        ipaddress.ip_address(name)
-    except ValueError:
-        return False
-    return True
-
-
 def _tokens(headers: Mapping[str, str], cookies: Mapping[str, str]) -> list[str]:
     scheme, _, token = headers.get("authorization", "").partition(" ")
     return [token.strip() if scheme.lower() == "bearer" else "", cookies.get(_COOKIE, "")]
 
 
 def _same(one: str, other: str) -> bool:
-    return compare_digest(one.encode(), other.encode())
+    return compare_digest(one.encode("utf-8", "replace"), other.encode())
 
 
 def _told(status: int, message: str) -> Response:

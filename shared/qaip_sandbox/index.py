@@ -2,12 +2,13 @@
 
 import math
 import sqlite3
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from threading import Lock
+from threading import Event, Lock
 from types import TracebackType
 from typing import Self
 
+from .cancelling import until
 from .documents import Chunk
 from .postings import Fields, Postings
 from .question import Question
@@ -21,6 +22,7 @@ Filter = Callable[[Chunk], bool]
 """Says of a chunk whether a search may return it."""
 
 _CANDIDATES = 24
+_MOST = 1_000_000  # hits; SQLite knows no number of any size
 _COMMON = 0.2  # the share of the chunks that a word may stand in and still select some
 _FEW = 500
 _LETTERS = 2_000
@@ -86,25 +88,47 @@ class Index:
         """Return the chunk of this id, or None."""
         return self._view.by_id.get(chunk_id)
 
-    def update(self, chunks: Iterable[Chunk]) -> None:
-        """Let the index hold just `chunks`; only those that are new to it are indexed."""
+    def update(self, chunks: Iterable[Chunk], cancelled: Event | None = None) -> None:
+        """Let the index hold just `chunks`; only those that are new to it are indexed.
+
+        Args:
+            chunks: What to hold from now on.
+            cancelled: Once it is set, the change is given up, and the index is as before.
+
+        Raises:
+            Cancelled: `cancelled` was set.
+        """
         with self._changing:
             old = {_key(chunk): row for row, chunk in self._view.rows.items()}
             wanted = {_key(chunk): chunk for chunk in chunks}
             new = {key: chunk for key, chunk in wanted.items() if key not in old}
             fresh = dict(zip(range(self._next, self._next + len(new)), new.values(), strict=True))
             self._next += len(new)
-            self._postings.add((row, _fields(chunk)) for row, chunk in fresh.items())
             gone = {row: self._view.rows[row] for key, row in old.items() if key not in wanted}
             kept = {row: wanted[key] for key, row in old.items() if key in wanted}
-            self._view = _view(wanted.values(), kept | fresh)
-            # No question finds these rows any more, so that they may go in their own time.
-            self._postings.remove((row, _fields(chunk)) for row, chunk in gone.items())
+            before = self._view
+            with self._postings.changing():
+                try:
+                    self._postings.add(_rows(fresh, cancelled))
+                    self._view = _view(wanted.values(), kept | fresh)
+                    # No question finds these rows any more: they may go in their own time.
+                    self._postings.remove(_rows(gone, cancelled))
+                except BaseException:
+                    self._view = before
+                    raise
 
     def load(self, saved: sqlite3.Connection, rows: Mapping[int, Chunk]) -> None:
-        """Hold what `save` wrote to a database, and whose rows it told, instead of all else."""
+        """Hold what `save` wrote to a database, and whose rows it told, instead of all else.
+
+        Raises:
+            ValueError: the database does not hold these rows; the index is as before.
+            sqlite3.Error: the database is damaged; the index is as before.
+        """
+        postings = Postings()
+        postings.load(saved, rows.keys())
         with self._changing:
-            self._postings.load(saved)
+            # What it held is freed when the last question that is asked of it has ended.
+            self._postings = postings
             self._next = max(rows, default=0) + 1
             self._view = _view(rows.values(), dict(rows))
 
@@ -124,7 +148,11 @@ class Index:
         found = terms(text)
         if len(found) > 2 * _WORDS:
             found = [*found[:_WORDS], *found[-_WORDS:]]
-        return Question({term: self._weight(term) for term in found})
+        counts = {term: self._postings.frequency(term) for term in found}
+        weights = {term: self._weight(count) for term, count in counts.items()}
+        unknown = (term for term, count in counts.items() if not count)
+        synonyms = {term: SYNONYMS[term.stem] for term in unknown if term.stem in SYNONYMS}
+        return Question(weights, synonyms)
 
     def search(self, text: str, limit: int, allowed: Filter = lambda _: True) -> list[Hit]:
         """Find the chunks that answer the question `text`, best first.
@@ -137,8 +165,9 @@ class Index:
         Returns:
             Hits with falling scores; none when too few content words of the question occur.
         """
+        limit = max(min(limit, _MOST), 0)
         question = self.question(text)
-        for wanted in (self._telling(question), _with_synonyms(question.weights)):
+        for wanted in (self._telling(question), question.wanted):
             ranked = self._candidates(wanted, max(limit, _CANDIDATES), allowed)
             scored = zip(ranked, scores(question, ranked), strict=True)
             found = [Hit(chunk, score) for (chunk, _), score in scored if score]
@@ -160,8 +189,7 @@ class Index:
     def _telling(self, question: Question) -> list[Term]:
         """Return the words that do not stand everywhere: looking for these alone is quick."""
         common = max(_COMMON * len(self), _FEW)
-        wanted = _with_synonyms(question.weights)
-        return [term for term in wanted if self._postings.frequency(term) <= common]
+        return [term for term in question.wanted if self._postings.frequency(term) <= common]
 
     def _candidates(
         self, wanted: Sequence[Term], limit: int, allowed: Filter
@@ -177,16 +205,12 @@ class Index:
                 break
         return found
 
-    def _weight(self, term: Term) -> float:
-        frequency = self._postings.frequency(term)
+    def _weight(self, frequency: int) -> float:
         return math.log(1 + max(len(self), 1) / (1 + max(frequency, 1)))
 
 
-def _with_synonyms(wanted: Iterable[Term]) -> list[Term]:
-    found = dict.fromkeys(wanted)
-    for term in list(found):
-        found |= dict.fromkeys(Term(s, prefix=True) for s in sorted(SYNONYMS.get(term.stem, ())))
-    return list(found)
+def _rows(chunks: Mapping[int, Chunk], cancelled: Event | None) -> Iterator[tuple[int, Fields]]:
+    return ((row, _fields(chunk)) for row, chunk in until(cancelled, chunks.items()))
 
 
 def _fields(chunk: Chunk) -> Fields:

@@ -1,25 +1,29 @@
 """What the sandbox was asked, what it answered, and who follows along."""
 
 import asyncio
+import json
+import threading
 import time
 from collections.abc import AsyncGenerator, Collection
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 from urllib.parse import unquote_plus
 
 from starlette.types import Scope
 
-from ._wire import Json
+from ._wire import Json, compact
 
-__all__ = ["RECORD", "Cited", "Journal", "Record", "Said", "record_of"]
+__all__ = ["RECORD", "Cited", "Journal", "Record", "Said", "record_of", "without"]
 
 RECORD = "qaip_sandbox.record"
 """Where a request's scope holds its record."""
 
 _MOST = 10_000
+_BYTES = 64 * 1024 * 1024
 _BEHIND = 1_000
-_SECRET = frozenset({"authorization", "proxy-authorization", "x-api-key", "cookie"})
+_FOR_KEYS = frozenset({"authorization", "proxy-authorization", "x-api-key", "cookie"})
+_SECRET = _FOR_KEYS | {"api-key"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +50,8 @@ class Said:
 class Record:
     """One request that the sandbox has answered.
 
-    `headers` lacks every header that carries a key. `body` is the parsed JSON body, or None.
+    `headers` lacks every header that carries a key; elsewhere `***` stands for the sandbox's keys.
+    `body` is the parsed JSON body, or None, also for one that was dropped to save memory.
     `status` is 0 where the connection was cut before an answer. `state` is "open" while the answer
     is being sent, then "complete", or "aborted" when the client went away, or a fault cut the
     connection, before its end. `said` are the answers that it holds. `fault` is the kind of the
@@ -94,23 +99,24 @@ def record_of(scope: Scope, number: int, service: str, keys: Collection[str]) ->
     """
     headers = {n.decode("latin-1"): v.decode("latin-1") for n, v in scope["headers"]}
     query = unquote_plus(scope.get("query_string", b"").decode("latin-1"))
-    strangers = {f"the header {n}": v for n, v in headers.items() if n not in _SECRET}
+    strangers = {f"the header {n}": v for n, v in headers.items() if n not in _FOR_KEYS}
     places = {"the path": scope["path"], "the query": query, **strangers}
     return Record(
         number=number,
         service=service,
         method=scope["method"],
-        path=_without(keys, scope["path"]),
-        headers={n: _without(keys, v) for n, v in headers.items() if n not in _SECRET},
+        path=without(keys, scope["path"]),
+        headers={n: without(keys, v) for n, v in headers.items() if n not in _SECRET},
         at=time.time(),
         started=time.monotonic(),
         connection=(scope["client"] or ("", 0))[1],
-        query=_without(keys, query),
+        query=without(keys, query),
         key_places=tuple(n for n, text in places.items() if any(key in text for key in keys)),
     )
 
 
-def _without(keys: Collection[str], text: str) -> str:
+def without(keys: Collection[str], text: str) -> str:
+    """Return `text` with `***` in place of each key."""
     for key in keys:
         text = text.replace(key, "***")
     return text
@@ -119,16 +125,23 @@ def _without(keys: Collection[str], text: str) -> str:
 class Journal:
     """The records, oldest first; the oldest are dropped after ten thousand.
 
-    `count` is the number of the latest request, and `running` holds the numbers of those that have
-    not ended.
+    The oldest lose their bodies where all of them take more than 64 MiB. `count` is the number of
+    the latest request, and `running` holds the numbers of those that have not ended.
+
+    Args:
+        keys: The keys that open the services, which no record shows.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, keys: Collection[str] = ()) -> None:
         self.records: list[Record] = []
         self.count = 0
         self.running: set[int] = set()
+        self.keys = keys
         self._cleared = 0
         self._readers: set[asyncio.Queue[Record]] = set()
+        self._lock = threading.Lock()
+        self._bodies: dict[int, tuple[Record, int]] = {}
+        self._bytes = 0
 
     def next_number(self) -> int:
         """Return the number of the next request, from 1."""
@@ -138,24 +151,60 @@ class Journal:
 
     def clear(self) -> None:
         """Drop all records, also those of requests that still run; the counting goes on."""
-        self._cleared = self.count
-        self.records.clear()
+        with self._lock:
+            self._cleared = self.count
+            self.records.clear()
+            self._bodies.clear()
+            self._bytes = 0
 
     def begin(self, record: Record) -> None:
         """Write down a request whose answer begins, or that has ended without one."""
         if record.ended:
             self.running.discard(record.number)
-        if record.number <= self._cleared:
-            return
-        self.records.append(record)
-        if len(self.records) > _MOST:
-            del self.records[: len(self.records) - _MOST]
+        size = self._hide(record)
+        with self._lock:
+            if record.number <= self._cleared:
+                return
+            self.records.append(record)
+            self._bodies[record.number] = (record, size)
+            self._bytes += size
+            self._drop()
         self._tell(record)
 
     def end(self, record: Record) -> None:
         """Tell the readers that an answer has ended."""
+        self._hide_said(record)
         self.running.discard(record.number)
         self._tell(record)
+
+    def _hide(self, record: Record) -> int:
+        """Take the keys out of what a record holds, and return the bytes of its body."""
+        self._hide_said(record)
+        try:
+            body = compact(record.body) if record.body is not None else b""
+        except RecursionError:
+            body, record.body = b"", None
+        if any(key.encode() in body for key in self.keys):
+            record.body = json.loads(without(self.keys, body.decode()))
+            record.key_places += ("the body",)
+        return len(body)
+
+    def _hide_said(self, record: Record) -> None:
+        record.said[:] = [
+            replace(s, question=without(self.keys, s.question), text=without(self.keys, s.text))
+            for s in record.said
+        ]
+
+    def _drop(self) -> None:
+        """Drop the oldest records where there are too many, and bodies where they are too large."""
+        for record in self.records[:-_MOST]:
+            _, size = self._bodies.pop(record.number, (record, 0))
+            self._bytes -= size
+        del self.records[:-_MOST]
+        while self._bytes > _BYTES:
+            record, size = self._bodies.pop(next(iter(self._bodies)))
+            record.body = None
+            self._bytes -= size
 
     async def follow(self) -> AsyncGenerator[Record, None]:
         """Yield each record when it is written and when its answer has ended."""

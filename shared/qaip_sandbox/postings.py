@@ -1,7 +1,9 @@
 """The words of chunks in an SQLite FTS5 table: which rows hold a word, and which hold most."""
 
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+import weakref
+from collections.abc import Iterable, Iterator, Sequence, Set
+from contextlib import contextmanager
 from threading import Lock
 
 from .text import Term, tokens
@@ -13,7 +15,13 @@ Fields = tuple[str, str, str]
 
 _BATCH = 500
 _BEGINNING = 4
-_RANKED = "SELECT rowid, -rank FROM postings(?) ORDER BY rank, rowid LIMIT ?"
+_KEPT = 4_096  # words of the last questions, whose numbers of rows are known
+# A word in the title or the heading counts for two in the text. The weights stand
+# here, not in the table, since a table that was saved earlier may have others.
+_RANKED = (
+    "SELECT rowid, -rank FROM postings WHERE postings MATCH ?"
+    " AND rank MATCH 'bm25(2.0, 2.0, 1.0)' ORDER BY rank, rowid LIMIT ?"
+)
 _COUNT = "SELECT count(*) FROM postings(?)"
 _INSERT = "INSERT INTO postings(rowid, title, heading, body) VALUES (?, ?, ?, ?)"
 # FTS5 keeps no text, so that a row is removed by naming what it held.
@@ -21,10 +29,11 @@ _DELETE = (
     "INSERT INTO postings(postings, rowid, title, heading, body) VALUES ('delete', ?, ?, ?, ?)"
 )
 _OTHERS = "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'postings%'"
+_CHECK = "INSERT INTO postings(postings) VALUES ('integrity-check')"
+_ROWS = "SELECT rowid FROM postings"
 _SCHEMA = (
     "CREATE VIRTUAL TABLE postings USING fts5(title, heading, body, content='',"
     " tokenize='unicode61 remove_diacritics 0')",
-    "INSERT INTO postings(postings, rank) VALUES ('rank', 'bm25(1.0, 2.0, 1.0)')",
 )
 
 
@@ -41,30 +50,53 @@ class Postings:
         self._database = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
         for statement in _SCHEMA:
             self._database.execute(statement)
+        # Whoever is dropped unclosed must not leave it open.
+        self._free = weakref.finalize(self, self._database.close)
 
     def close(self) -> None:
         """Free the database."""
         with self._lock:
-            self._database.close()
+            self._free()
 
-    def load(self, saved: sqlite3.Connection) -> None:
-        """Take over a database that `save` wrote, without other tables in it."""
+    def load(self, saved: sqlite3.Connection, rows: Set[int]) -> None:
+        """Take over a database that `save` wrote, without other tables in it.
+
+        Raises:
+            ValueError: it does not hold just `rows`.
+            sqlite3.Error: it is damaged.
+        """
         with self._lock:
             saved.backup(self._database)
             for (table,) in self._database.execute(_OTHERS).fetchall():
                 self._database.execute(f'DROP TABLE "{table}"')
+            self._database.execute(_CHECK)
+            self._counted('"a"')
+            if {row for (row,) in self._database.execute(_ROWS)} != rows:
+                raise ValueError("other rows are indexed")
 
     def save(self, target: sqlite3.Connection) -> None:
         """Write the whole database to `target`."""
         with self._lock:
             self._database.backup(target)
 
+    @contextmanager
+    def changing(self) -> Iterator[None]:
+        """Keep all that is changed within, or nothing if that ends with an exception."""
+        with self._lock:
+            self._database.execute("BEGIN")
+        try:
+            yield
+        except BaseException:
+            self._end("ROLLBACK")
+            raise
+        self._end("COMMIT")
+
     def add(self, rows: Iterable[tuple[int, Fields]]) -> None:
-        """Index rows under numbers that are not in use."""
+        """Index rows under numbers that are not in use, within `changing`."""
         self._change(_INSERT, rows)
 
     def remove(self, rows: Iterable[tuple[int, Fields]]) -> None:
-        """Forget rows; their fields must be those that they were added with."""
+        """Forget rows, within `changing`; their fields must be those they were added with."""
         self._change(_DELETE, rows)
 
     def frequency(self, term: Term) -> int:
@@ -91,14 +123,16 @@ class Postings:
 
     def _known(self, term: Term) -> tuple[str, int]:
         """Return the condition under which a row holds `term`, and how many rows do."""
-        known = self._terms.get(term)
+        known = self._terms.pop(term, None)
         if known is None:
             exact = " AND ".join(f'"{token}"' for token in term.tokens)
             known = self._counted(exact)
             # A word that no row holds may be the beginning of words that some do.
             if not known[1] and term.prefix and len(term.stem) >= _BEGINNING:
                 known = self._counted(f"{exact}*")
-            self._terms[term] = known
+            if len(self._terms) >= _KEPT:
+                del self._terms[next(iter(self._terms))]
+        self._terms[term] = known
         return known
 
     def _counted(self, condition: str) -> tuple[str, int]:
@@ -107,10 +141,13 @@ class Postings:
     def _change(self, statement: str, rows: Iterable[tuple[int, Fields]]) -> None:
         for batch in _batches(rows):
             with self._lock:
-                self._database.execute("BEGIN")
                 self._database.executemany(statement, batch)
-                self._database.execute("COMMIT")
                 self._terms.clear()
+
+    def _end(self, statement: str) -> None:
+        with self._lock:
+            self._database.execute(statement)
+            self._terms.clear()
 
 
 def _batches(rows: Iterable[tuple[int, Fields]]) -> Iterator[list[tuple[int, str, str, str]]]:

@@ -5,11 +5,15 @@ It loads in every run of pytest, so it imports the sandbox when a test asks for 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+
+from .names import SERVICE_NAMES
 
 if TYPE_CHECKING:
     from .judging import Judge
@@ -24,8 +28,7 @@ __all__ = [
 ]
 
 _MARKER = "qaip_sandbox"
-_SERVICES = ("qaip", "fireworks", "pais", "perplexity", "dify")
-_PACE = ("first_token", "tokens_per_second", "jitter", "seed", "ping_every")
+_LOCAL = "127.0.0.1,localhost"
 _BUILT_IN = {
     "returns.md": "# Returns\n\nA lamp can be returned within 30 days of delivery. "
     "The money is paid back within 5 working days.\n",
@@ -72,15 +75,23 @@ def qaip_sandbox(
     request: pytest.FixtureRequest,
     monkeypatch: pytest.MonkeyPatch,
     _qaip_sandboxes: _Sandboxes,
-) -> Sandbox:
+) -> Iterator[Sandbox]:
     """A running sandbox, as new, that the environment variables of every class point at."""
     chosen = _chosen(request)
-    folder = chosen.pop("folder", None) or request.getfixturevalue("qaip_sandbox_folder")
+    folder = Path(chosen.pop("folder", None) or request.getfixturevalue("qaip_sandbox_folder"))
     chosen.pop("judge", None)
-    sandbox = _qaip_sandboxes.get(Path(folder), chosen)
-    for name, value in sandbox.env.items():
-        monkeypatch.setenv(name, value)
-    return sandbox
+    # A folder of this test alone has no use for a sandbox that outlives it.
+    own = "tmp_path" in request.fixturenames and folder.is_relative_to(
+        request.getfixturevalue("tmp_path")
+    )
+    sandboxes = _Sandboxes() if own else _qaip_sandboxes
+    with ExitStack() as ending:
+        if own:
+            ending.callback(sandboxes.stop)
+        sandbox = sandboxes.get(folder, chosen)
+        for name, value in (sandbox.env | _no_proxy()).items():
+            monkeypatch.setenv(name, value)
+        yield sandbox
 
 
 @pytest.fixture
@@ -109,6 +120,13 @@ def _chosen(request: pytest.FixtureRequest) -> dict[str, Any]:
     return chosen
 
 
+def _no_proxy() -> dict[str, str]:
+    """Return the variables that keep requests to this machine away from a proxy."""
+    before = os.environ.get("no_proxy") or os.environ.get("NO_PROXY") or ""
+    value = before if before == "*" else ",".join(filter(None, [before, _LOCAL]))
+    return {"no_proxy": value, "NO_PROXY": value}
+
+
 class _Sandboxes:
     """The sandboxes of a session: one for each folder, and for whatever only a start can set."""
 
@@ -117,21 +135,26 @@ class _Sandboxes:
 
     def get(self, folder: Path, chosen: dict[str, Any]) -> Sandbox:
         """Return a sandbox that runs, with nothing left of the test before."""
-        lasting = {k: v for k, v in chosen.items() if k not in (*_SERVICES, *_PACE)}
+        kind = _sandbox_class()
+        lasting = {k: v for k, v in chosen.items() if k not in SERVICE_NAMES + _pace()}
         name = repr((folder, sorted(lasting.items())))
-        if name not in self._running:
-            self._running[name] = _sandbox(folder, lasting).start()
+        if name in self._running:
+            _awake(self._running[name])
+        else:
+            self._running[name] = kind(folder, **lasting).start()
         sandbox = self._running[name]
         _renew(sandbox, chosen)
         return sandbox
 
     def stop(self) -> None:
-        """Stop them all."""
-        for sandbox in self._running.values():
-            sandbox.stop()
+        """Stop them all, also where one has failed."""
+        with ExitStack() as stack:
+            for sandbox in self._running.values():
+                stack.callback(sandbox.stop)
+        self._running.clear()
 
 
-def _sandbox(folder: Path, lasting: dict[str, Any]) -> Sandbox:
+def _sandbox_class() -> type[Sandbox]:
     try:
         from .sandbox import Sandbox
     except ModuleNotFoundError as error:
@@ -139,15 +162,32 @@ def _sandbox(folder: Path, lasting: dict[str, Any]) -> Sandbox:
         if missing.startswith("qaip"):
             raise
     else:
-        return Sandbox(folder, **lasting)
+        return Sandbox
     pytest.fail(
         f"the fixture qaip_sandbox needs {missing}: pip install 'qaip-integrations[sandbox]'",
         pytrace=False,
     )
 
 
+def _awake(sandbox: Sandbox) -> None:
+    """See to it that a sandbox of an earlier test runs, with its documents as they are now."""
+    thread = sandbox._thread  # noqa: SLF001 - whether it runs is no one else's business
+    if thread and thread.is_alive():
+        sandbox.refresh()
+        return
+    with suppress(RuntimeError):  # it had failed, as the test in which it did was told
+        sandbox.stop()
+    sandbox.start()
+
+
+def _pace() -> tuple[str, ...]:
+    from .physics import Physics
+
+    return tuple(Physics.model_fields)
+
+
 def _renew(sandbox: Sandbox, chosen: dict[str, Any]) -> None:
     from .physics import Physics
 
-    pace = Physics.checked(**{k: v for k, v in chosen.items() if k in _PACE})
-    sandbox.reset(physics=pace, switches={k: v for k, v in chosen.items() if k in _SERVICES})
+    pace = Physics.checked(**{k: v for k, v in chosen.items() if k in Physics.model_fields})
+    sandbox.reset(physics=pace, switches={k: v for k, v in chosen.items() if k in SERVICE_NAMES})

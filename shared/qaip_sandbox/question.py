@@ -5,7 +5,6 @@ import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
-from .synonyms import SYNONYMS
 from .text import Term, fold, tokens
 
 __all__ = ["Found", "Question", "joined"]
@@ -19,13 +18,23 @@ _FORM = 5  # letters that a stem needs before other words that begin with it cou
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """The content words of a question, each with its weight: the rarer, the heavier."""
+    """The content words of a question, each with its weight: the rarer, the heavier.
 
-    weights: dict[Term, float]
+    `synonyms` are the stems that stand in for words which no document has.
+    """
+
+    weights: Mapping[Term, float]
+    synonyms: Mapping[Term, frozenset[str]] = field(default_factory=dict[Term, frozenset[str]])
     total: float = field(init=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "total", sum(self.weights.values()))
+
+    @property
+    def wanted(self) -> list[Term]:
+        """What to look for: the content words and their synonyms."""
+        others = {stem for stems in self.synonyms.values() for stem in stems}
+        return [*self.weights, *(Term(stem, prefix=True) for stem in sorted(others))]
 
     def coverage(self, text: str) -> float:
         """Return the weighted share of the content words that `text` contains, 0 to 1."""
@@ -44,7 +53,7 @@ class Question:
     def among(self, known: Collection[str], text: str) -> Found:
         """Return what `found` does, where the tokens of `text` are known."""
         folded = fold(text)
-        degrees = {term: _degree(known, folded, term) for term in self.weights}
+        degrees = {term: self._degree(known, folded, term) for term in self.weights}
         return {term: degree for term, degree in degrees.items() if degree}
 
     def named(self, title: str) -> tuple[Found, float]:
@@ -59,6 +68,16 @@ class Question:
             return {}, 0.0
         named = dict.fromkeys(found, 1.0)
         return named, math.sqrt(self.share(named) * _covered(folded, found) / length)
+
+    def _degree(self, known: Collection[str], folded: str, term: Term) -> float:
+        if not term.prefix:
+            return float(term.stem in folded)
+        if term.stem in known:
+            return 1.0
+        # The first question is quickly answered, and mostly with no.
+        if len(term.stem) >= _FORM and term.stem in folded:
+            return float(any(token.startswith(term.stem) for token in known))
+        return _SYNONYM if any(s in known for s in self.synonyms.get(term, ())) else 0.0
 
 
 def _part(term: Term) -> int:
@@ -79,14 +98,3 @@ def joined(*found: Found) -> Found:
         for term, degree in one.items():
             whole[term] = max(degree, whole.get(term, 0.0))
     return whole
-
-
-def _degree(known: Collection[str], folded: str, term: Term) -> float:
-    if not term.prefix:
-        return float(term.stem in folded)
-    if term.stem in known:
-        return 1.0
-    # The first question is quickly answered, and mostly with no.
-    if len(term.stem) >= _FORM and term.stem in folded:
-        return float(any(token.startswith(term.stem) for token in known))
-    return _SYNONYM if any(s in known for s in SYNONYMS.get(term.stem, ())) else 0.0

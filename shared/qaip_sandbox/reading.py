@@ -2,12 +2,15 @@
 
 import hashlib
 import os
+import re
 import stat
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from threading import Event
 
+from .cancelling import until
 from .chunking import cut, headings
 from .documents import Document, document_id
 from .readers import READERS, Content, Unreadable, file_type
@@ -19,6 +22,7 @@ MAX_BYTES = 10 * 1024 * 1024
 Progress = Callable[[int, int, str], None]
 """Called after each file with the number of files done, of all files, and the file's path."""
 
+_HALF = re.compile("[\ud800-\udfff]")  # of a character: it could not be sent in UTF-8
 _FRESH = 2.0  # seconds; some file systems keep times no finer than this
 
 
@@ -59,6 +63,7 @@ def read_folder(
     known: Mapping[str, Source] | None = None,
     max_bytes: int = MAX_BYTES,
     progress: Progress | None = None,
+    cancelled: Event | None = None,
 ) -> Reading:
     """Read the documents below `folder`; nothing that cannot be read is passed over in silence.
 
@@ -67,16 +72,19 @@ def read_folder(
         known: Sources of an earlier reading by path: files that are still the same are not read.
         max_bytes: The largest file that is read, in bytes.
         progress: Called after each file, in this thread.
+        cancelled: Looked at before each file; once it is set, the reading is given up.
 
     Returns:
         The sources, those that have not changed being the known ones, and what was refused.
 
     Raises:
+        Cancelled: `cancelled` was set.
         NotADirectoryError: `folder` does not exist or is a file.
     """
     if not folder.is_dir():
         raise NotADirectoryError(f"not a folder: {folder}")
-    return _Reader(folder.resolve(), known or {}, max_bytes).read(progress or _silent)
+    reader = _Reader(folder.resolve(), known or {}, max_bytes)
+    return reader.read(progress or _silent, cancelled)
 
 
 class _Reader:
@@ -87,10 +95,10 @@ class _Reader:
         self._refused: list[Refused] = []
         self._alike: dict[str, Refused] = {}
 
-    def read(self, progress: Progress) -> Reading:
+    def read(self, progress: Progress, cancelled: Event | None) -> Reading:
         found: dict[str, Source] = {}
-        files = list(self._files())
-        for done, path in enumerate(files, 1):
+        files = list(until(cancelled, self._files()))
+        for done, path in enumerate(until(cancelled, files), 1):
             name = self._name(path)
             try:
                 if name in found:
@@ -100,6 +108,9 @@ class _Reader:
                 self._refused.append(Refused(name, str(error)))
             except OSError as error:
                 self._refused.append(Refused(name, f"cannot be read: {error.strerror or error}"))
+            except Exception as error:  # noqa: BLE001 - one must not stop all others
+                reason = f"cannot be read: {type(error).__name__}: {error}"
+                self._refused.append(Refused(name, _HALF.sub("\ufffd", reason)))
             progress(done, len(files), name)
         sources = [found[name] for name in sorted(found, key=lambda name: name.split("/"))]
         refused = [*self._refused, *self._alike.values()]
@@ -168,12 +179,13 @@ class _Reader:
 
 
 def _document(name: str, suffix: str, data: bytes, modified: int) -> Document:
-    content = READERS[suffix.lower()](data)
-    passages = cut(content.text) if content.passages is None else content.passages
+    content = _sound(READERS[suffix.lower()](data))
+    title = _title(content, name)
+    passages = cut(content.text, title) if content.passages is None else content.passages
     return Document(
         id=document_id(name),
         path=name,
-        title=_title(content, name),
+        title=title,
         text=content.text,
         file_type=file_type(suffix),
         modified=modified,
@@ -181,6 +193,20 @@ def _document(name: str, suffix: str, data: bytes, modified: int) -> Document:
         passages=passages,
         source=content.url,
     )
+
+
+def _sound(content: Content) -> Content:
+    """Return `content` with U+FFFD for each half of a character, so that every place stays."""
+
+    def mended(text: str) -> str:
+        return _HALF.sub("\ufffd", text)
+
+    passages = content.passages
+    if passages is not None:
+        passages = tuple(
+            replace(one, heading=mended(one.heading), url=mended(one.url)) for one in passages
+        )
+    return Content(mended(content.text), mended(content.title), mended(content.url), passages)
 
 
 def _title(content: Content, name: str) -> str:

@@ -1,21 +1,22 @@
 """The sandbox: five services on loopback, answering from a folder of documents."""
 
 import asyncio
+import logging
 import socket
 import threading
 from collections.abc import Iterable, Mapping
-from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 from urllib.parse import quote
 
+from .addresses import is_loopback
 from .app import create_app
 from .collection import Changes, Collection
 from .control import environment
 from .documents import Chunk, Document
 from .faults import Faults
-from .guard import is_loopback
 from .journal import Record
 from .judging import Judge, Limits
 from .physics import Physics
@@ -27,6 +28,8 @@ from .world import World
 from .writer import Writer
 
 __all__ = ["Sandbox"]
+
+_LOG = logging.getLogger("qaip_sandbox")
 
 
 class Sandbox:
@@ -93,7 +96,13 @@ class Sandbox:
     ) -> None:
         if not 0 <= port <= 65535:
             raise ValueError("port must be between 0 and 65535")
+        if largest_request < 1:
+            raise ValueError("largest_request must be 1 byte or more")
+        if watch is not None and not (0 < watch < float("inf")):
+            raise ValueError("watch must be above 0 seconds, or None for never")
         _check_token(host, token)
+        self._collection = partial(Collection, folder, cache=cache, max_bytes=max_bytes)
+        self._stopping = threading.Event()
         chosen: dict[str, Chosen] = {
             "qaip": qaip,
             "fireworks": fireworks,
@@ -102,7 +111,7 @@ class Sandbox:
             "dify": dify,
         }
         self._world = World(
-            collection=Collection(folder, cache=cache, max_bytes=max_bytes),
+            collection=self._collection(),
             keys={n: token or key for service in SERVICES for n, key in service.keys.items()},
             switches={s.name: s.switches.chosen(chosen[s.name]) for s in SERVICES},
             physics=Physics.checked(
@@ -115,7 +124,9 @@ class Sandbox:
             writer=writer,
             token=token,
             largest=largest_request,
-            hosts=frozenset({*allowed_hosts, socket.gethostname()} if token else allowed_hosts),
+            hosts=frozenset(
+                map(str.lower, [*allowed_hosts, *([socket.gethostname()] if token else [])])
+            ),
         )
         self._watch = watch
         self._progress = progress
@@ -249,7 +260,7 @@ class Sandbox:
         Raises:
             NotADirectoryError: the folder does not exist.
         """
-        return self._world.collection.refresh(self._progress)
+        return self._world.collection.refresh(self._progress, self._stopping)
 
     def start(self) -> Self:
         """Read the folder and begin to listen.
@@ -261,6 +272,9 @@ class Sandbox:
         """
         if self._thread:
             raise RuntimeError("the sandbox is running already")
+        if self._stopping.is_set():
+            self._world.collection = self._collection()
+            self._stopping.clear()
         self.refresh()
         host, port = self._address
         listener = listen(host, port)
@@ -282,11 +296,13 @@ class Sandbox:
         Raises:
             RuntimeError: the server had failed.
         """
+        self._stopping.set()  # a refresh that is going on is given up
         server = self._server
         if server:
             server.end()
         if self._thread:
             self._thread.join()
+        self._world.collection.close()
         failure, self._failure = self._failure, None
         self._thread = self._server = None
         if failure:
@@ -313,12 +329,15 @@ class Sandbox:
         await server.serve([listener])
         if watching:
             watching.cancel()
+            await asyncio.gather(watching, return_exceptions=True)
 
     async def _watched(self) -> None:
         while self._watch:
             await asyncio.sleep(self._watch)
-            with suppress(OSError):  # the folder may be away for a moment
+            try:
                 await asyncio.to_thread(self.refresh)
+            except Exception:  # noqa: BLE001 - the folder may be away for a moment
+                _LOG.warning("the folder could not be read again", exc_info=True)
 
     def __enter__(self) -> Self:
         return self.start()
@@ -344,8 +363,8 @@ class Sandbox:
 
 
 def _check_token(host: str, token: str | None) -> None:
-    if token is not None and len(token) < 16:
-        raise ValueError("a token needs at least 16 characters")
+    if token is not None and not (len(token) >= 16 and token.isascii() and token.isprintable()):
+        raise ValueError("a token needs at least 16 characters, of ASCII, that can be printed")
     if token is None and not is_loopback(host):
         raise ValueError(
             f"{host} is open to other machines: give a token too, which callers must know"

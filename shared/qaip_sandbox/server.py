@@ -1,6 +1,7 @@
 """The server: a socket that listens, and an end that waits for nobody."""
 
 import asyncio
+import logging
 import os
 import socket
 import threading
@@ -11,6 +12,9 @@ import uvicorn
 from starlette.types import ASGIApp
 
 __all__ = ["Server", "listen"]
+
+# A stop cancels what is still being answered, which uvicorn would print with its traceback.
+logging.getLogger("uvicorn.error").addHandler(logging.NullHandler())
 
 
 def listen(host: str, port: int) -> socket.socket:

@@ -28,6 +28,8 @@ class Switches(BaseModel):
             ValueError: a switch or its value is unknown; the message lists what there is.
         """
         values = wanted.model_dump(exclude_unset=True) if isinstance(wanted, Switches) else wanted
+        if not isinstance(values, Mapping | None):
+            raise ValueError(f"{cls.__name__}: switches are an object of names and values")
         kept = before.model_dump(exclude_unset=True) if before else {}
         try:
             return cls.model_validate(kept | dict(values or {}))

@@ -1,4 +1,4 @@
-"""Everyday words that mean about the same, so that a question need not use the writer's words."""
+"""Everyday words that mean about the same, for words of a question that no document has."""
 
 from collections.abc import Mapping
 
@@ -7,66 +7,36 @@ from .text import tokens
 __all__ = ["SYNONYMS"]
 
 _GROUPS = """
-abbreviate shorten truncate
-allow enable permit
-answer reply response
 begin start
 big huge large
-build construct create make
-buy order purchase
+buy purchase
 calculate compute
-cancel abort
 car vehicle
-change alter edit modify
-charge cost fee price
-check test validate verify
+cost fee price
+alter change modify
 choose pick select
 client customer buyer
-close end finish
 collect gather
-combine concatenate join merge
 company firm
-convert transform turn
-copy duplicate
-correct fix repair
 delete erase remove
 deliver send ship
-difference delta
-directory folder
-disable forbid prohibit
-display print show
-divide separate split
 employee staff worker
-error failure problem
-execute run
-explain describe
+end finish
 fast quick rapid
-fetch get obtain retrieve
-find locate search
+fix repair
 guarantee warranty
 help support
-holiday leave vacation
+holiday vacation
 illness sickness
 image photo picture
-insert add append
-internet web
-invalid wrong incorrect
-join connect
-keep preserve retain
-link url
-mail email
-manager supervisor boss
-money payment
-options preferences settings configuration
-path location
-pay salary wage
+boss manager supervisor
+forbid prohibit
+mistake error
 phone telephone
-program application software
-save store
-size length
-small little tiny
+salary wage
+answer reply response
+little small tiny
 stop halt
-text string
 """
 
 

@@ -1,6 +1,7 @@
 """What the command prints: progress, answers with their sources, and where everything is."""
 
 import json
+import re
 import shlex
 import sys
 import textwrap
@@ -26,9 +27,11 @@ from .switches import Switches
 if TYPE_CHECKING:
     from .sandbox import Sandbox
 
-__all__ = ["announce", "answer", "as_json", "progress", "refusals", "summary", "switches"]
+__all__ = ["announce", "answer", "as_json", "progress", "refusals", "summary", "switches", "unread"]
 
 _SHOWN = 10
+_STEERING = re.compile(r"[^\S\n ]|[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+_STEERING_OR_LINE = re.compile(r"[^\S ]|[\x00-\x1f\x7f-\x9f]")
 
 
 @contextmanager
@@ -53,9 +56,17 @@ def refusals(refused: Sequence[Refused]) -> None:
     console = Console(stderr=True, soft_wrap=True, highlight=False)
     for found in refused[:_SHOWN]:
         more = f" (and {found.count - 1:,} more)" if found.count > 1 else ""
-        console.print(Text(f"not read: {found.path}{more}: {found.reason}", "yellow"))
+        console.print(_text(f"not read: {found.path}{more}: {found.reason}", "yellow", lines=False))
     if len(refused) > _SHOWN:
         console.print(Text(f"... and {len(refused) - _SHOWN} more; see the page", "yellow"))
+
+
+def unread(refused: Sequence[Refused], folder: Path) -> None:
+    """Say on standard error how many files were not read, and how to learn why."""
+    count = sum(found.count for found in refused)
+    if count:
+        told = f"{count:,} files were not read: qaip-sandbox index {shlex.quote(str(folder))}"
+        Console(stderr=True, soft_wrap=True, highlight=False).print(_text(told, "yellow"))
 
 
 def summary(collection: Collection, changes: Changes, cache: Path | None) -> None:
@@ -80,17 +91,18 @@ def answer(found: Answer) -> None:
     # Another program that reads the answer wants its lines as they are.
     plain = not console.is_terminal
     text = found.text()
-    console.print(Text(text), soft_wrap=plain)
+    console.print(_text(text), soft_wrap=plain)
     for number, hit in enumerate(found.hits, 1):
         cited = f"[{number}]" in text
         if cited:
             console.print()
         heading = (f"[{number}] {_title(hit)}", "bold" if cited else "dim")
-        console.print(Text.assemble(heading, f"  {hit.chunk.document.path}"), soft_wrap=plain)
+        where = _text(f"  {hit.chunk.document.path}", lines=False)
+        console.print(Text.assemble(_text(*heading, lines=False), where), soft_wrap=plain)
         if cited:
             passage = textwrap.shorten(hit.chunk.text, 240, placeholder=" ...")
             for line in textwrap.wrap(passage, max(console.width - 4, 20)):
-                console.print(Text(f"    {line}", "dim"))
+                console.print(_text(f"    {line}", "dim"))
 
 
 def as_json(question: str, found: Answer) -> Json:
@@ -116,6 +128,8 @@ def as_json(question: str, found: Answer) -> Json:
 def announce(sandbox: "Sandbox") -> None:
     """Print where the sandbox is, as lines that a shell can read."""
     print(f"# {len(sandbox.documents)} documents, {len(sandbox.chunks)} chunks: {sandbox.url}")
+    if "//0.0.0.0:" in sandbox.url or "//[::]:" in sandbox.url:
+        print("# From other machines: put this machine's name or address in place of the zeros")
     for name, value in sandbox.env.items():
         print(f"export {name}={shlex.quote(value)}")
     print(f"# Open {sandbox.page} to look inside; Ctrl-C ends the sandbox", flush=True)
@@ -131,6 +145,13 @@ def switches(service: str, model: type[Switches]) -> None:
         console.print(name, soft_wrap=True)
         for line in textwrap.wrap(field["help"], max(console.width - 4, 40)):
             console.print(Text(f"    {line}", "dim"))
+
+
+def _text(text: str, style: str = "", *, lines: bool = True) -> Text:
+    """Return a stranger's text without what would steer the terminal."""
+    return Text(
+        (_STEERING if lines else _STEERING_OR_LINE).sub("\N{REPLACEMENT CHARACTER}", text), style
+    )
 
 
 def _title(hit: Hit) -> str:

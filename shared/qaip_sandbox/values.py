@@ -12,6 +12,8 @@ __all__ = ["instance"]
 _BUDGET = 5000
 _CHOICES = ("anyOf", "oneOf")
 
+_LONGEST = 10_000  # characters of a text that a schema may demand
+
 
 class _Nothing(Exception):  # noqa: N818 - the prompt is allowed to say nothing
     """The prompt and the answer offer nothing of the grade that is asked for."""
@@ -187,6 +189,8 @@ class _Maker:
     def _string(self, table: Schema, name: str, _: frozenset[str], grade: Grade) -> Json:
         def fits(text: str) -> str | None:
             text = text[: table.get("maxLength", len(text))]
+            if table.get("minLength", 0) > _LONGEST:
+                raise Impossible("it wants too long a text")
             text = text.ljust(table.get("minLength", 0), ".")
             return text if conforms(text, table, self._root) else None
 

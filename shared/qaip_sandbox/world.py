@@ -53,6 +53,10 @@ class World:
     largest: int = 0
     hang_up: Callable[[Any], None] = lambda _: None
 
+    def __post_init__(self) -> None:
+        """Tell the journal which keys it must not show."""
+        self.journal.keys = tuple(self.keys.values())
+
     @property
     def library(self) -> Library:
         """The documents and the index as they are now."""

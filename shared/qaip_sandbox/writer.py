@@ -1,6 +1,5 @@
 """Answers in a model's own words, from any OpenAI-compatible server, their markers checked."""
 
-import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from urllib.parse import urlsplit
 import httpx
 from pydantic import BaseModel, ValidationError
 
+from .addresses import is_loopback
 from .answers import Answer
 from .index import Hit, Index
 
@@ -24,13 +24,13 @@ _ORDERS = (
 _THOUGHT = re.compile(r"\A\s*<think>.*?(?:</think>|\Z)\s*", re.DOTALL)
 _LIST = re.compile(r"[\[【]\s*(\d{1,3}(?:\s*[,;]\s*\d{1,3})+)\s*[\]】]")
 _FULL_WIDTH = re.compile(r"【\s*(\d{1,3})[^】]{0,20}】")
-# What a group of markers stands behind: the text since the last sentence or the last line began.
-_CITING = re.compile(r"([^\n]*?[^\s\[])(\s*(?:\[\d{1,3}\]\s?)+)")
+# A group of markers; what stands between backticks is code, whose indexes are no markers.
+_CITING = re.compile(r"`[^`\n]*`|(\s?(?:\[\d{1,3}\]\s?)+)")
 _MARKER = re.compile(r"\s*\[\d{1,3}\]")
 _SUPPORT = 0.3
 
 
-class WriterError(Exception):
+class WriterError(RuntimeError):
     """The server that words the answers has failed; the message says how."""
 
 
@@ -55,6 +55,7 @@ class _Message(BaseModel):
 
 class _Choice(BaseModel):
     message: _Message
+    finish_reason: str | None = None
 
 
 class _Reply(BaseModel):
@@ -74,21 +75,30 @@ class Writer:
         timeout: The longest silence before an answer, in seconds, above 0.
 
     Raises:
-        ValueError: the URL is not one of http or https.
+        ValueError: the URL is not one of http or https, the time is not above 0, or a key would
+            be sent over plain http to another machine.
     """
 
     def __init__(
         self, url: str, model: str, *, api_key: str | None = None, timeout: float = 300.0
     ) -> None:
         parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise ValueError(f"not the address of a server: {url}; try http://localhost:11434/v1")
+        if parts.scheme not in ("http", "https") or not parts.hostname or "@" in parts.netloc:
+            raise ValueError(
+                "not the address of a server (http or https, a key apart):"
+                " try http://localhost:11434/v1"
+            )
+        here = is_loopback(parts.hostname)
+        if api_key and parts.scheme == "http" and not here:
+            raise ValueError(f"a key is not sent over plain http to {parts.hostname}: use https")
+        if not 0 < timeout < float("inf"):
+            raise ValueError("timeout must be above 0 seconds")
         self.model = model
         self.url = url.rstrip("/").removesuffix("/chat/completions")
         self._headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
         self._timeout = timeout
         # A server on this machine is never behind a proxy.
-        self._trust_env = parts.hostname not in ("localhost", "127.0.0.1", "::1")
+        self._trust_env = not here
 
     async def write(self, index: Index, question: str, answer: Answer) -> Answer:
         """Word an answer to `question` from the hits of `answer`.
@@ -133,16 +143,22 @@ def checked(index: Index, text: str, hits: Sequence[Hit]) -> str:
     text = _FULL_WIDTH.sub(r"[\1]", text)
     text = _LIST.sub(lambda found: "".join(f"[{n}]" for n in re.findall(r"\d+", found[1])), text)
 
-    def kept(found: re.Match[str]) -> str:
-        numbers = dict.fromkeys(map(int, re.findall(r"\d+", found[2])))
-        good = [
-            n for n in numbers if 0 < n <= len(hits) and _supports(index, hits[n - 1], found[1])
-        ]
-        before = " " if good and found[2][0].isspace() else ""
-        after = " " if found[2][-1].isspace() else ""
-        return found[1] + before + "".join(f"[{n}]" for n in good) + after
+    parts: list[str] = []
+    end = 0
+    for found in _CITING.finditer(text):
+        if found[1]:
+            said = text[max(end, text.rfind("\n", 0, found.start()) + 1) : found.start()]
+            parts += [text[end : found.start()], _kept(index, said, found[1], hits)]
+            end = found.end()
+    return "".join([*parts, text[end:]]).strip()
 
-    return _CITING.sub(kept, text).strip()
+
+def _kept(index: Index, said: str, markers: str, hits: Sequence[Hit]) -> str:
+    numbers = dict.fromkeys(map(int, re.findall(r"\d+", markers)))
+    good = [n for n in numbers if 0 < n <= len(hits) and _supports(index, hits[n - 1], said)]
+    before = markers[0] if good and markers[0].isspace() else ""
+    after = markers[-1] if markers[-1].isspace() else ""
+    return before + "".join(f"[{n}]" for n in good) + after
 
 
 def _supports(index: Index, hit: Hit, said: str) -> bool:
@@ -155,7 +171,9 @@ def _numbered(number: int, hit: Hit) -> str:
 
 def _text(raw: bytes) -> str:
     try:
-        choices = _Reply.model_validate(json.loads(raw)).choices
-    except (ValueError, ValidationError):
+        choices = _Reply.model_validate_json(raw).choices
+    except ValidationError:
         raise WriterError("the server's answer is not that of an OpenAI-compatible one") from None
+    if choices and choices[0].finish_reason == "length":
+        raise WriterError("the model's answer was cut: the server allows it too few tokens")
     return (choices[0].message.content or "") if choices else ""

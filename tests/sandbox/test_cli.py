@@ -95,6 +95,33 @@ def test_ask_ends_with_1_where_nothing_answers(
     assert "could not find" in capsys.readouterr().out
 
 
+def test_a_model_that_is_not_there_ends_with_2(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = ["--generate-with", "http://127.0.0.1:9/v1", "--model", "small"]
+    assert main(["ask", str(folder), "How many watts?", *model]) == 2
+    assert "http://127.0.0.1:9/v1 cannot be asked" in capsys.readouterr().err
+
+
+def test_ask_says_that_some_files_were_not_read(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    main(["ask", str(folder), "How many watts?"])
+    assert "1 files were not read: qaip-sandbox index" in capsys.readouterr().err
+
+
+def test_a_document_cannot_steer_the_terminal(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "lamp.md").write_text(
+        "# \x1b[31mLamp\n\nThe lamp draws \x1b]0;owned\x07nine watts.\n"
+    )
+    assert main(["ask", str(folder), "How many watts does the lamp draw?"]) == 0
+    shown = capsys.readouterr().out
+    assert "nine watts" in shown
+    assert not {"\x1b", "\x07"} & set(shown)
+
+
 def test_index_tells_what_there_is_and_what_has_changed(
     folder: Path, caches: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -1,6 +1,7 @@
 """Dify's chat apps: conversations, their messages, and ratings."""
 
 import json
+import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -102,6 +103,35 @@ def test_messages_come_page_by_page_the_latest_page_first(fresh: httpx.Client) -
     )
     page = fresh.get("/messages", params={**params, "first_id": page["data"][0]["id"]}).json()
     assert [m["query"] for m in page["data"]] == ["refund 0", "refund 1"]
+
+
+@pytest.mark.parametrize(
+    ("limit", "told"),
+    [("9" * 5_000, 100), ("101", 100), ("100", 100), ("1", 1), ("0", 1), ("x", 20), ("-1", 20)],
+    ids=lambda value: str(value)[:8],
+)
+def test_a_page_has_1_to_100_items(fresh: httpx.Client, limit: str, told: int) -> None:
+    params = {"user": "u", "conversation_id": chat(fresh).json()["conversation_id"], "limit": limit}
+    for path in ("/messages", "/conversations"):
+        page = fresh.get(path, params=params).json()
+        assert (page["limit"], len(page["data"])) == (told, 1)
+
+
+@pytest.mark.parametrize("deed", ["chat", "name"])
+def test_a_conversation_that_goes_on_becomes_the_latest(
+    fresh: httpx.Client, monkeypatch: pytest.MonkeyPatch, deed: str
+) -> None:
+    first, second = (chat(fresh).json()["conversation_id"] for _ in range(2))
+    later = int(time.time()) + 60
+    monkeypatch.setattr(time, "time", lambda: later)
+    if deed == "chat":
+        chat(fresh, conversation_id=first)
+    else:
+        fresh.post(f"/conversations/{first}/name", json={"name": "x", "user": "u"})
+    data = fresh.get("/conversations", params={"user": "u"}).json()["data"]
+    assert [one["id"] for one in data] == [first, second]
+    assert [one["updated_at"] == later for one in data] == [True, False]
+    assert data[0]["created_at"] < later
 
 
 @pytest.mark.parametrize(

@@ -52,8 +52,9 @@ def test_every_method_finds_and_all_but_keywords_score(
         assert all((record["score"] is not None) == scored for record in records)
 
 
-def test_an_unknown_method_finds_nothing(search: Search) -> None:
-    assert names(search(retrieval_model={**MODEL, "search_method": "magic"})) == []
+@pytest.mark.parametrize("method", ["magic", [], {}, 1, None])
+def test_an_unknown_method_finds_nothing(search: Search, method: Any) -> None:
+    assert names(search(retrieval_model={**MODEL, "search_method": method})) == []
 
 
 @pytest.mark.parametrize("count", [0, 1, 2])
@@ -138,7 +139,11 @@ CONDITIONS: list[tuple[tuple[str, str, Any], bool]] = [
     (("document_name", "end with", ".md"), True),
     (("document_name", "in", ["lamps.txt", RETURNS]), True),
     (("document_name", "in", f"lamps.txt,{RETURNS}"), True),
+    (("document_name", "in", f"lamps.txt,my-{RETURNS}"), False),
     (("document_name", "not in", [RETURNS]), False),
+    (("document_name", "not in", []), True),
+    (("document_name", "in", 5), False),
+    (("document_name", "not in", 5), True),
     (("document_name", ">", 5), False),
     (("document_name", "is", None), True),
     (("source_url", "start with", "https://"), True),
@@ -149,6 +154,10 @@ CONDITIONS: list[tuple[tuple[str, str, Any], bool]] = [
     (("upload_date", "≤", 0), False),
     (("upload_date", "before", 0), False),
     (("upload_date", "=", 0), False),
+    (("upload_date", "<", 10**400), True),
+    (("upload_date", ">", 10**400), False),
+    (("upload_date", ">", -(10**400)), True),
+    (("upload_date", "=", 10**400), False),
     (("colour", "is", "red"), False),
     (("colour", "is not", "red"), False),
     (("colour", "empty", None), True),
@@ -157,7 +166,7 @@ CONDITIONS: list[tuple[tuple[str, str, Any], bool]] = [
 ]
 
 
-@pytest.mark.parametrize(("condition", "found"), CONDITIONS, ids=str)
+@pytest.mark.parametrize(("condition", "found"), CONDITIONS, ids=lambda value: str(value)[:60])
 def test_a_condition_on_the_metadata(
     search: Search, condition: tuple[str, str, Any], found: bool
 ) -> None:

@@ -1,5 +1,6 @@
 """Files of Dify: what may be uploaded, and what a call may do with it."""
 
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -70,6 +71,22 @@ def test_a_bad_upload_is_refused(
 def test_an_upload_is_a_form(dify: httpx.Client, headers: dict[str, str]) -> None:
     response = dify.post("/files/upload", content=b"{}", headers=headers)
     assert response.json()["code"] == "no_file_uploaded"
+
+
+@pytest.mark.parametrize("boundary", ["x", "", "y" * 300], ids=len)
+@pytest.mark.parametrize("form", [b"no form", b"--x\r\n\xff@: y\r\n\r\nz\r\n--x--\r\n"])
+def test_a_broken_form_is_refused_without_a_word_on_the_terminal(
+    dify: httpx.Client,
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    form: bytes,
+    boundary: str,
+) -> None:
+    monkeypatch.setattr(logging.getLogger(), "handlers", [])  # as where nobody asked for a log
+    headers = {"Content-Type": f"multipart/form-data; boundary={boundary}"}
+    response = dify.post("/files/upload", content=form, headers=headers)
+    assert response.json()["code"] == "no_file_uploaded"
+    assert capfd.readouterr().err == ""
 
 
 def test_a_file_needs_a_name(dify: httpx.Client) -> None:

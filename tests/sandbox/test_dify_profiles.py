@@ -168,6 +168,16 @@ def test_the_base_url_greets_everybody_or_is_a_page(
         ("cloud", 429, "error code: 1015", "text/plain; charset=UTF-8"),
         ("cloud", 504, "error code: 504", "text/plain; charset=UTF-8"),
         ("cloud", 500, '{"code": "internal_server_error"', "application/json"),
+        ("1.9", 401, '{"code": "unauthorized", "message": "Access', "application/json"),
+        ("1.9", 402, '{"code": "payment_required"', "application/json"),
+        ("1.9", 403, '{"code": "forbidden"', "application/json"),
+        ("1.9", 404, "<!doctype html>", "text/html; charset=utf-8"),
+        ("1.9", 409, '{"code": "conflict"', "application/json"),
+        ("1.9", 422, '{"code": "unprocessable_entity"', "application/json"),
+        ("1.9", 520, "<!doctype html>", "text/html; charset=utf-8"),
+        ("1.9", 524, "<!doctype html>", "text/html; charset=utf-8"),
+        ("1.9", 529, "<!doctype html>", "text/html; charset=utf-8"),
+        ("cloud", 524, "error code: 524", "text/plain; charset=UTF-8"),
         ("1.9", 599, '{"code": "unknown"', "application/json"),
     ],
 )
@@ -179,3 +189,14 @@ def test_a_failure_comes_from_the_service_or_from_what_stands_before_it(
     assert response.status_code == code
     assert response.text.startswith(starts)
     assert response.headers["content-type"] == kind
+
+
+@pytest.mark.parametrize(("profile", "told"), [("0.15", None), ("1.9", 'Bearer realm="api"')])
+def test_every_401_names_its_scheme_but_that_of_the_oldest_release(
+    dify: httpx.Client, profile: str, told: str | None
+) -> None:
+    headers = under({"profile": profile})
+    wrong = dify.get("/info", headers=headers | {"Authorization": "Bearer app-wrong"})
+    injected = dify.get("/info", headers=headers | {"x-sandbox-fault": "status; code=401"})
+    assert [r.headers.get("www-authenticate") for r in (wrong, injected)] == [told] * 2
+    assert wrong.json() == injected.json()

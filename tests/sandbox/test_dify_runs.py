@@ -1,5 +1,6 @@
 """What Dify's runs do: who stops them, how many there may be, and when they end by themselves."""
 
+import gc
 import json
 import time
 from collections.abc import Iterator
@@ -32,25 +33,55 @@ def client_of(sandbox: Sandbox) -> httpx.Client:
     return httpx.Client(verify=False, base_url=sandbox.env["DIFY_BASE_URL"], headers=headers)
 
 
-def run(client: httpx.Client, switches: Any, user: str = "u") -> Any:
-    body = {"inputs": {"query": QUESTION}, "user": user, "response_mode": "streaming"}
+def run(client: httpx.Client, switches: Any, fault: str = "", **more: Any) -> Any:
+    body = {"inputs": {"query": QUESTION}, "user": "u", "response_mode": "streaming"}
     headers = {"x-sandbox-switches": json.dumps(switches)}
-    return client.stream("POST", "/completion-messages", json=body, headers=headers)
+    headers |= {"x-sandbox-fault": fault} if fault else {}
+    return client.stream("POST", "/completion-messages", json=body, headers=headers, **more)
 
 
-def test_a_run_beyond_the_limit_is_refused_until_the_other_is_left(slow: Sandbox) -> None:
+def test_a_run_beyond_the_limit_is_refused(slow: Sandbox) -> None:
+    with client_of(slow) as client, run(client, LIMIT):
+        refused = complete(client, LIMIT).json()
+    assert refused["code"] == "invalid_param"
+    assert refused["message"].startswith("Too many requests. Please try again later. ")
+    assert refused["message"].endswith(" is 1.")
+
+
+@pytest.fixture
+def uncollected() -> Iterator[None]:
+    gc.disable()
+    yield
+    gc.enable()
+
+
+@pytest.mark.usefixtures("uncollected")
+@pytest.mark.parametrize("fault", ["", "stall; after=1"], ids=["plain", "stalled"])
+def test_a_client_that_hangs_up_leaves_its_place_at_once(slow: Sandbox, fault: str) -> None:
     with client_of(slow) as client:
-        with run(client, LIMIT):
-            refused = complete(client, LIMIT).json()
-        assert refused["code"] == "invalid_param"
-        assert refused["message"].startswith("Too many requests. Please try again later. ")
-        assert refused["message"].endswith(" is 1.")
-        for _ in range(20):
-            answer = complete(client, {**LIMIT, "empty": True})
-            if answer.status_code == 200:
-                return
-            time.sleep(0.02)
-        raise AssertionError(answer.text)
+        free_place(client)
+        with run(client, LIMIT, fault=fault) as response:
+            next(response.iter_bytes())
+        assert free_place(client) < 0.5
+
+
+@pytest.mark.usefixtures("uncollected")
+def test_a_client_that_hangs_up_before_the_first_event_leaves_its_place_too(docs: Path) -> None:
+    impatient = httpx.Timeout(5, read=0.01)
+    with Sandbox(docs, first_token=0.1) as sandbox, client_of(sandbox) as client:
+        with pytest.raises(httpx.ReadTimeout), run(client, LIMIT, timeout=impatient):
+            pass
+        assert free_place(client) < 0.5
+
+
+def free_place(client: httpx.Client) -> float:
+    """Return after how many seconds a run is let in."""
+    started = time.monotonic()
+    while time.monotonic() < started + 5:
+        if complete(client, {**LIMIT, "empty": True}).status_code == 200:
+            return time.monotonic() - started
+        time.sleep(0.02)
+    raise AssertionError("no place is ever free")
 
 
 @pytest.mark.parametrize("mode", ["blocking", "streaming"])
@@ -111,12 +142,39 @@ def test_a_stop_ends_a_run_in_the_middle_of_a_wait(docs: Path) -> None:
     assert time.monotonic() - started < 10
 
 
-def test_the_journal_holds_no_more_than_was_said(slow: Sandbox) -> None:
+@pytest.mark.parametrize("batch", [1, 4])
+def test_the_journal_holds_no_more_than_was_said(slow: Sandbox, batch: int) -> None:
     with client_of(slow) as client:
-        events = streamed(client, {"max_execution": 0.12})
+        events = streamed(client, {"max_execution": 0.12, "batch": batch})
         assert slow.requests[-1].said[-1].text == text_of(events)
         complete(client, {"max_execution": 0.01})
         assert slow.requests[-1].said[-1].text == ""
+
+
+@pytest.mark.parametrize("after", [0, 2, 1_000])
+def test_the_journal_holds_what_a_failing_run_has_said(sandbox: Sandbox, after: int) -> None:
+    switches = {"failure": "unavailable", "failure_after": after, "think": True}
+    with client_of(sandbox) as client:
+        events = streamed(client, switches)
+        (said,) = sandbox.requests[-1].said
+    assert (said.question, said.text) == (QUESTION, text_of(events))
+    assert said.text.startswith("<think>" if after else "")
+
+
+def test_a_stop_behind_the_end_of_the_answer_changes_nothing(docs: Path) -> None:
+    with (
+        Sandbox(docs, tokens_per_second=10) as sandbox,
+        client_of(sandbox) as client,
+        run(client, {"empty": True, "tts": "after"}) as response,
+    ):
+        text = ""
+        for piece in response.iter_text():
+            text += piece
+            if "message_end" in piece:
+                task = json.loads(piece.removeprefix("data: "))["task_id"]
+                client.post(f"/completion-messages/{task}/stop", json={"user": "u"})
+    names = [event["event"] for event in events_of(httpx.Response(200, text=text))]
+    assert names == ["message", "message_end", "tts_message", "tts_message_end"]
 
 
 def test_time_that_is_up_before_the_last_event_still_ends_the_stream(docs: Path) -> None:

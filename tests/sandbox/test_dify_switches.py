@@ -1,5 +1,6 @@
 """What Dify's switches change in an answer."""
 
+import json
 from decimal import Decimal
 from typing import Any
 
@@ -148,7 +149,7 @@ def test_streams_can_have_a_mark_other_line_ends_and_several_events_at_a_time(
 ) -> None:
     switches = {"bom": True, "crlf": True, "batch": 4, "unknown_event": True}
     body = {"inputs": {"query": "refund"}, "user": "u", "response_mode": "streaming"}
-    headers = {"x-sandbox-switches": httpx.Request("POST", "http://x", json=switches).content}
+    headers = {"x-sandbox-switches": json.dumps(switches)}
     with dify.stream("POST", "/completion-messages", json=body, headers=headers) as response:
         chunks = list(response.iter_raw())
     text = b"".join(chunks)

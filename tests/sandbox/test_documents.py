@@ -53,6 +53,51 @@ def test_front_matter_is_no_text(tmp_path: Path) -> None:
     assert [chunk.text for chunk in document.chunks()] == ["Text."]
 
 
+def test_front_matter_may_be_empty(tmp_path: Path) -> None:
+    document = read_one(tmp_path, "a.md", "---\n---\n# One\n\nText.")
+    assert [chunk.text for chunk in document.chunks()] == ["Text."]
+
+
+def test_text_between_two_rules_at_the_top_is_kept(tmp_path: Path) -> None:
+    document = read_one(tmp_path, "a.md", "---\n\nurl: none.\n\nLamps are blue.\n\n---\n\nMore.")
+    (chunk,) = document.chunks()
+    assert "Lamps are blue." in chunk.text
+
+
+def test_a_heading_without_text_belongs_to_the_next_passage(tmp_path: Path) -> None:
+    text = "# Lamps\n\n## Install\n\n### Linux\n\nRun it.\n\n## Prices ##\n\n## C#\n"
+    document = read_one(tmp_path, "a.md", text)
+    assert [(chunk.heading, chunk.text) for chunk in document.chunks()] == [
+        ("Linux", "## Install\n\n### Linux\n\nRun it.\n\n## Prices ##\n\n## C#"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("line", "heading"), [("# C#", "C#"), ("# One ##", "One"), ("#\tOne\t#", "One"), ("# #1", "#1")]
+)
+def test_only_a_closing_mark_is_cut_off_a_heading(tmp_path: Path, line: str, heading: str) -> None:
+    (chunk,) = read_one(tmp_path, "a.md", f"{line}\n\nText.").chunks()
+    assert chunk.heading == heading
+
+
+def test_code_within_a_line_opens_no_fence(tmp_path: Path) -> None:
+    document = read_one(tmp_path, "a.md", "```x``` is code.\n\n# Two\n\nText.")
+    assert [chunk.heading for chunk in document.chunks()] == ["", "Two"]
+
+
+def test_a_long_run_of_blanks_is_no_passage(tmp_path: Path) -> None:
+    document = read_one(tmp_path, "a.txt", "One two." + " " * 5000 + "three four.")
+    assert [chunk.text for chunk in document.chunks()] == ["One two.", "three four."]
+
+
+def test_a_numbered_address_is_not_that_of_another_heading(tmp_path: Path) -> None:
+    text = "This sentence has about forty characters. " * 60
+    document = read_one(tmp_path, "a.md", f"# Example\n\n{text}\n\n# Example 2\n\nOther.")
+    urls = [chunk.url for chunk in document.chunks()]
+    assert len(urls) > 3
+    assert len(set(urls)) == len(urls)
+
+
 def test_a_document_of_headings_only_is_one_chunk(tmp_path: Path) -> None:
     document = read_one(tmp_path, "a.md", "# One\n\n## Two\n")
     assert [chunk.text for chunk in document.chunks()] == ["# One\n\n## Two"]

@@ -157,6 +157,16 @@ def test_a_stream_has_the_raw_output_with_the_finish_reason(
     assert not any("raw_output" in part["choices"][0] for part in others)
 
 
+def test_the_choice_that_is_nearest_to_a_guess_counts(fireworks: httpx.Client) -> None:
+    body = ask(fireworks, "/completions", n=2).json()
+    tokens = []
+    for found in body["choices"]:
+        headers = ask(fireworks, "/completions", n=2, prediction=found["text"]).headers
+        tokens.append(int(headers["fireworks-speculation-prompt-matched-tokens"]))
+        assert headers["fireworks-speculation-prompt-tokens"] == str(tokens[-1])
+    assert min(tokens) > 0
+
+
 @pytest.mark.parametrize(
     ("guess", "told", "matched"),
     [

@@ -49,6 +49,10 @@ def test_an_embedding_has_as_many_dimensions_as_wanted(fireworks: httpx.Client) 
     assert [len(v) for v in vectors(embeddings(fireworks, QUERY, dimensions=12))] == [12]
 
 
+def test_many_texts_can_be_embedded_at_once(fireworks: httpx.Client) -> None:
+    assert len(vectors(embeddings(fireworks, ["x"] * 2048, dimensions=2))) == 2048
+
+
 def test_an_embedding_can_be_packed(fireworks: httpx.Client) -> None:
     (packed,) = vectors(embeddings(fireworks, QUERY, encoding_format="base64"))
     found = struct.unpack("<768f", b64decode(packed))
@@ -71,6 +75,8 @@ def test_a_template_stands_around_the_text(fireworks: httpx.Client) -> None:
         ({"input": []}, "field: 'input'"),
         ({"input": ["", "x"]}, "field: 'input.0'"),
         ({"input": ["x"] * 2049}, "at most 2048"),
+        ({"input": ["x"] * 2048, "dimensions": 1025}, "2048 inputs of 1025 dimensions are more"),
+        ({"input": ["x"] * 257, "dimensions": 8192}, "field: 'dimensions', value: 8192"),
         ({"dimensions": 0}, "field: 'dimensions', value: 0"),
         ({"encoding_format": "hex"}, "field: 'encoding_format'"),
         ({"mood": "gay"}, "Extra inputs are not permitted, field: 'mood'"),
@@ -115,3 +121,8 @@ def test_older_profiles_rank_in_another_shape(fireworks: httpx.Client) -> None:
     body = rerank(fireworks, "2025", top_n=1)
     assert list(body) == ["results"]
     assert body["results"][0]["text"] == DOCUMENTS[1]
+
+
+def test_what_is_the_same_is_no_more_alike_than_1(fireworks: httpx.Client) -> None:
+    data = rerank(fireworks, documents=[QUERY, *DOCUMENTS])["data"]
+    assert (data[0]["index"], data[0]["relevance_score"]) == (0, 1.0)

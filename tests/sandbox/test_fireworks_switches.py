@@ -412,11 +412,66 @@ def test_an_error_in_a_stream_comes_in_the_envelope_too(
     assert last == told
 
 
-@pytest.mark.parametrize("status", [402, 403, 404, 405, 408, 412, 413, 429, 500, 502, 503, 504])
-def test_every_failure_has_words_of_its_own(fireworks: httpx.Client, status: int) -> None:
-    headers = {"x-sandbox-fault": f"status; code={status}"}
-    response = fireworks.get("/models", headers=headers)
+def failing(client: httpx.Client, status: int, **switches: Any) -> httpx.Response:
+    headers = {"x-sandbox-fault": f"status; code={status}", **switched(switches)}
+    return client.get("/models", headers=headers)
+
+
+FAILURES = {
+    401: "UNAUTHORIZED",
+    402: "PAYMENT_REQUIRED",
+    403: "PERMISSION_DENIED",
+    404: "NOT_FOUND",
+    405: "METHOD_NOT_ALLOWED",
+    408: "REQUEST_TIMEOUT",
+    409: "CONFLICT",
+    412: "PRECONDITION_FAILED",
+    413: "PAYLOAD_TOO_LARGE",
+    415: "UNSUPPORTED_MEDIA_TYPE",
+    429: "too_many_requests",
+    500: "INTERNAL",
+    502: "BAD_GATEWAY",
+    503: "SERVICE_UNAVAILABLE",
+    504: "DEADLINE_EXCEEDED",
+    520: "UNKNOWN",
+    524: "GATEWAY_TIMEOUT",
+    529: "OVERLOADED",
+    599: "INTERNAL",
+}
+
+
+@pytest.mark.parametrize(("status", "code"), FAILURES.items())
+def test_every_failure_has_words_and_a_code(
+    fireworks: httpx.Client, status: int, code: str
+) -> None:
+    response = failing(fireworks, status)
     assert response.status_code == status
     error = response.json()["error"]
+    assert error["code"] == code
     assert error["message"] not in ("", "The service has failed")
-    assert error["code"]
+
+
+def test_the_engine_refuses_in_a_shape_of_its_own(fireworks: httpx.Client) -> None:
+    assert failing(fireworks, 429).json() == {
+        "error": {
+            "object": "error",
+            "type": "too_many_requests",
+            "code": "too_many_requests",
+            "message": "rate limit exceeded, please try again later",
+        }
+    }
+    assert failing(fireworks, 400).json() == {
+        "error": {
+            "object": "error",
+            "type": "invalid_request_error",
+            "message": "The request can not be served",
+        }
+    }
+
+
+def test_what_cannot_be_processed_is_told_in_a_list(fireworks: httpx.Client) -> None:
+    message = "The request body has fields that can not be used"
+    assert failing(fireworks, 422).json() == {
+        "detail": [{"loc": ["body"], "msg": message, "type": "value_error"}]
+    }
+    assert failing(fireworks, 422, envelope="string").json() == {"error": message}

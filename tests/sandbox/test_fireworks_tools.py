@@ -4,6 +4,10 @@ from typing import Any
 import httpx
 import pytest
 
+from qaip_sandbox import Sandbox
+
+from .asking import settled
+
 MODEL = "accounts/sandbox/models/extractive"
 INTEGER, STRING = {"type": "integer"}, {"type": "string"}
 
@@ -218,6 +222,30 @@ def test_a_result_fills_a_schema(fireworks: httpx.Client) -> None:
     messages = after("The Aurora draws 7 watts.", question="How many watts?")
     found = message(ask(fireworks, messages=messages, response_format=form))
     assert found["content"] == '{"watts":7}'
+
+
+@pytest.mark.parametrize("limit", [3, 5, 100])
+def test_calls_end_where_the_tokens_are_used_up(fireworks: httpx.Client, limit: int) -> None:
+    asked = {"tools": [ADD, MAGIC], "tool_choice": "any", "parallel_tool_calls": True}
+    question = "Call add with 1 and 2, then magic_function with 3."
+    body = ask(fireworks, question, reasoning_effort=None, max_tokens=limit, **asked).json()
+    cut = limit < 100
+    assert body["choices"][0]["finish_reason"] == ("length" if cut else "tool_calls")
+    assert body["usage"]["completion_tokens"] <= limit
+    assert (body["usage"]["completion_tokens"] == limit) == cut
+
+
+@pytest.mark.parametrize("where", ["field", "content"])
+@pytest.mark.parametrize("text", ["", "I have added them."])
+def test_a_call_is_in_the_journal_without_words_and_judges_nobody(
+    sandbox: Sandbox, fireworks: httpx.Client, where: str, text: str
+) -> None:
+    fireworks.headers["x-sandbox-switches"] = json.dumps({"calls": where})
+    with sandbox.judge() as judge, judge.call() as call:
+        ask(fireworks, "add 3 + 4", tools=[ADD], n=2)
+        call.returned(text)
+    judge.verdict.check()
+    assert [(one.question, one.text) for one in settled(sandbox).said] == [("add 3 + 4", "")]
 
 
 def test_after_a_result_a_required_tool_is_called_again(fireworks: httpx.Client) -> None:

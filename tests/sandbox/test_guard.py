@@ -29,6 +29,11 @@ HOSTS = {
     "localhost.evil.example": False,
     "127.0.0.1.evil.example": False,
     "": False,
+    "127.0.0.1?": False,  # would be the end of a path for who makes a URL of it
+    "127.0.0.1/": False,
+    "127.0.0.1#": False,
+    "user@127.0.0.1": False,
+    "[::1": False,
 }
 
 
@@ -46,7 +51,12 @@ def test_a_name_may_be_allowed(docs: Path) -> None:
         )
 
 
-ORIGINS = {"http://evil.example": 403, "null": 403, "https://127.0.0.1": 403}
+ORIGINS = {
+    "http://evil.example": 403,
+    "null": 403,
+    "https://127.0.0.1": 403,
+    "http://[": 403,
+}
 
 
 @pytest.mark.parametrize(("origin", "status"), ORIGINS.items())
@@ -56,6 +66,36 @@ def test_another_site_s_page_is_refused(
 ) -> None:
     headers = {"Origin": origin, "Authorization": f"Bearer {sandbox.env['DIFY_API_KEY']}"}
     assert httpx.get(sandbox.url + path, headers=headers, verify=False).status_code == status
+
+
+FETCHES = {
+    ("cross-site", "no-cors", "/_sandbox/documents"): 403,
+    ("same-site", "cors", "/dify/v1/info"): 403,
+    ("cross-site", "navigate", "/_sandbox/documents"): 403,
+    ("cross-site", "navigate", "/"): 200,  # a link to the page
+    ("same-origin", "cors", "/_sandbox/documents"): 200,
+    ("none", "navigate", "/_sandbox/documents"): 200,
+}
+
+
+@pytest.mark.parametrize(("fetch", "status"), FETCHES.items())
+def test_a_browser_that_tells_whose_request_it_is_is_believed(
+    sandbox: Sandbox, fetch: tuple[str, str, str], status: int
+) -> None:
+    site, mode, path = fetch
+    headers = {
+        "Sec-Fetch-Site": site,
+        "Sec-Fetch-Mode": mode,
+        "Authorization": f"Bearer {sandbox.env['DIFY_API_KEY']}",
+    }
+    assert httpx.get(sandbox.url + path, headers=headers, verify=False).status_code == status
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1?", "127.0.0.1/", "127.0.0.1#", "127.0.0.1%3f"])
+def test_no_host_opens_what_the_token_guards(guarded: Sandbox, host: str) -> None:
+    answer = httpx.get(guarded.url + "/_sandbox", headers={"Host": host}, verify=False)
+    assert answer.status_code in (401, 421)
+    assert TOKEN not in answer.text
 
 
 def test_the_sandbox_s_own_page_is_answered(sandbox: Sandbox) -> None:

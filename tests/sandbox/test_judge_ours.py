@@ -80,8 +80,8 @@ def model(box: Sandbox, request: pytest.FixtureRequest) -> Iterator[Any]:
     made = cls(
         api_key=box.env[secret],
         base_url=box.env[base],
-        timeout=0.4,
-        stream_idle_timeout=0.2,
+        timeout=0.8,
+        stream_idle_timeout=0.4,
         max_retries=2,
         **given,
     )

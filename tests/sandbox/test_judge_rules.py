@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 from qaip_sandbox import (
+    Corrupt,
     Disconnect,
     ErrorEvent,
     Page,
@@ -21,7 +22,7 @@ from qaip_sandbox import (
 )
 from qaip_sandbox.judging import Judge, Verdict
 
-from .asking import ANSWER, address, body, key, keyed
+from .asking import ANSWER, QUESTION, address, body, key, keyed
 
 SERVED = "Lanternworks accepts returns within 45 days of delivery.[1]"
 
@@ -136,7 +137,7 @@ def test_obeying_retry_after_is_good(box: Sandbox, post: Any, wait: Any) -> None
 
 def test_hammering_is_found(box: Sandbox, post: Any) -> None:
     box.faults.add(Status(code=503))
-    with box.judge() as judge:
+    with box.judge(backoff=5) as judge:
         post()
         post()
     assert names(judge.verdict) == ["hammered"]
@@ -190,9 +191,54 @@ def test_taking_a_part_before_a_stall_is_found(box: Sandbox, post: Any) -> None:
     box.faults.add(Stall())
     with box.judge() as judge, judge.call() as call:
         with pytest.raises(httpx.ReadTimeout):
-            post(stream=True, timeout=0.05)
+            post(stream=True, timeout=httpx.Timeout(5, read=0.3))
         call.returned("Lanternworks")
     assert names(judge.verdict) == ["accepted-a-broken-answer"]
+
+
+REGRET = "Sorry, the service did not answer; please try again later."
+
+
+@pytest.mark.parametrize(
+    "fault", [Truncate(), Disconnect(), ErrorEvent(), Corrupt(), Page(code=200)]
+)
+@pytest.mark.parametrize("text", [REGRET, f"Nothing is known yet of: {QUESTION}"])
+def test_words_of_the_application_s_own_are_no_broken_answer(
+    box: Sandbox, post: Any, fault: Any, text: str
+) -> None:
+    box.faults.add(fault)
+    with box.judge() as judge, judge.call() as call:
+        with suppress(httpx.TransportError):
+            post(stream=True)
+        call.returned(text)
+    assert judge.verdict.ok
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"{SERVED[:30]} (the answer was cut)",  # a part, and more
+        SERVED.replace("within", ""),  # a hole in it
+        f"He said: {SERVED}",
+    ],
+)
+def test_a_broken_answer_among_other_words_is_found(box: Sandbox, post: Any, text: str) -> None:
+    box.faults.add(Truncate())
+    with box.judge() as judge, judge.call() as call:
+        post(stream=True)
+        call.returned(text)
+    assert names(judge.verdict) == ["accepted-a-broken-answer"]
+
+
+def test_giving_up_before_the_first_event_is_a_failure(box: Sandbox, post: Any) -> None:
+    box.physics = Physics(first_token=5)
+    with box.judge(attempts=1) as judge, judge.call() as call:
+        for _ in range(2):
+            with pytest.raises(httpx.ReadTimeout):
+                post(stream=True, timeout=httpx.Timeout(5, read=0.1))
+            time.sleep(0.05)  # until the server has heard of it
+        call.failed()
+    assert "retried-too-often" in names(judge.verdict)
 
 
 def test_raising_after_a_broken_answer_is_good(box: Sandbox, post: Any) -> None:
@@ -343,8 +389,21 @@ def test_a_key_in_the_wrong_place_is_found(
     (finding,) = judge.verdict.faults
     assert (finding.rule, place in finding.what) == ("misplaced-the-key", True)
     record = box.requests[-1]
-    assert secret not in record.query + record.path + str(record.headers)
+    assert secret not in str(record)
     assert secret not in str(judge.verdict)
+
+
+def test_a_key_in_a_question_is_found_and_not_kept(box: Sandbox, post: Any) -> None:
+    secret = key(box, "qaip")
+    asked = [{"role": "user", "content": f"Within how many days can {secret} be returned?"}]
+    for stream in (False, True):
+        with box.judge() as judge, judge.call() as call:
+            post(stream=stream, more={"messages": asked})
+            call.returned(SERVED + secret)
+        assert "misplaced-the-key" in names(judge.verdict)
+        record = box.requests[-1]
+        assert record.said[0].question == "Within how many days can *** be returned?"
+        assert secret not in str(record) + str(judge.verdict)
 
 
 def test_a_connection_for_each_call_is_noted(box: Sandbox) -> None:
@@ -380,7 +439,7 @@ def test_a_cancelled_call_is_no_outcome(box: Sandbox, post: Any) -> None:
 
 def test_a_verdict_reads_well(box: Sandbox, post: Any) -> None:
     box.faults.add(Status(code=503))
-    with box.judge() as judge:
+    with box.judge(backoff=5) as judge:
         post()
         post()
     with pytest.raises(AssertionError, match="1 fault") as raised:
@@ -388,7 +447,7 @@ def test_a_verdict_reads_well(box: Sandbox, post: Any) -> None:
     lines = str(judge.verdict).splitlines()
     assert str(raised.value).splitlines() == lines
     assert lines[0] == "1 fault: 2 requests in 0 calls"
-    assert lines[1].startswith("FAULT  hammered: sent again after 0.0")
+    assert lines[1].startswith("FAULT  hammered: sent again after ")
     assert lines[-1].startswith("       -> Wait before each retry")
     assert max(map(len, lines)) <= 110
 

@@ -86,6 +86,13 @@ def test_a_session_remembers_what_was_said(pais: httpx.Client, agent: str) -> No
     assert second["usage"]["prompt_tokens"] > alone["usage"]["prompt_tokens"]
 
 
+def test_of_a_long_session_the_latest_messages_stay(pais: httpx.Client, agent: str) -> None:
+    messages = [{"role": "user", "content": "lamp"}] * 400
+    first = chat(pais, agent, messages=messages, create_session=True).json()
+    second = chat(pais, agent, store_in_session=first["session_id"]).json()
+    assert second["usage"]["prompt_tokens"] < first["usage"]["prompt_tokens"]
+
+
 def test_a_session_belongs_to_its_agent(pais: httpx.Client, agent: str) -> None:
     session = chat(pais, agent, create_session=True).json()["session_id"]
     other = pais.get("/agents").json()["data"][1]["id"]

@@ -167,7 +167,9 @@ def test_extras_come_when_asked_for(perplexity: httpx.Client) -> None:
         (["https://sandbox.invalid/docs/lamps"], True),
         (["sandbox.invalid/docs/handbook"], False),
         (["example.org"], False),
+        (["andbox.invalid"], False),
         (["-example.org"], True),
+        (["-andbox.invalid"], True),
         (["-sandbox.invalid"], False),
         (["sandbox.invalid", "-sandbox.invalid/docs/lamps"], False),
     ],
@@ -201,6 +203,27 @@ def test_without_search_there_are_no_sources(perplexity: httpx.Client) -> None:
         ({"search_before_date_filter": "03/01/2024"}, True),
         ({"search_before_date_filter": "02/29/2024"}, False),
         ({"last_updated_before_filter": "02/29/2024"}, False),
+        (
+            {
+                "search_before_date_filter": "12/31/2024",
+                "last_updated_before_filter": "02/29/2024",
+            },
+            False,
+        ),
+        (
+            {
+                "search_before_date_filter": "02/29/2024",
+                "last_updated_before_filter": "12/31/2024",
+            },
+            False,
+        ),
+        (
+            {
+                "search_after_date_filter": "03/02/2024",
+                "last_updated_after_filter": "01/01/2024",
+            },
+            False,
+        ),
         (
             {
                 "search_after_date_filter": "01/01/2024",
@@ -315,7 +338,11 @@ def test_a_file_leaves_the_numbers_of_a_prompt_alone(perplexity: httpx.Client) -
         {"type": "text"},
         {"type": "image_url", "image_url": {"url": "ftp://example.org"}},
         {"type": "image_url", "image_url": "AAAA"},
+        {"type": "image_url", "image_url": {"url": "https://[::1"}},
         {"type": "file_url", "file_url": {"url": ""}},
+        {"type": "file_url", "file_url": "http://[::1"},
+        {"type": "file_url", "file_url": {"url": "http://a]b"}},
+        {"type": "pdf_url", "pdf_url": {"url": "https://[::1/a.pdf"}},
         {"type": "pdf_url"},
         {"type": "input_audio", "input_audio": {}},
         {"text": "x"},
@@ -398,10 +425,17 @@ def test_messages_out_of_order_are_refused(perplexity: httpx.Client, roles: str)
     assert response.json()["error"]["type"] == "invalid_message"
 
 
-def test_messages_that_are_too_long_are_refused(perplexity: httpx.Client) -> None:
-    messages = [{"role": "user", "content": "word " * 130_000}]
-    error = ask(perplexity, messages=messages).json()["error"]
-    assert (error["code"], error["type"]) == (400, "too_many_prompt_tokens")
+@pytest.mark.parametrize(
+    ("model", "count", "fits"),
+    [("sonar", 130_000, False), ("sonar-pro", 130_000, True), ("sonar-pro", 200_000, False)],
+)
+def test_messages_that_are_too_long_for_a_model_are_refused(
+    perplexity: httpx.Client, model: str, count: int, fits: bool
+) -> None:
+    messages = [{"role": "system", "content": "." * count}, *MESSAGES]
+    response = ask(perplexity, messages=messages, model=model)
+    assert response.status_code == (200 if fits else 400)
+    assert fits or response.json()["error"]["type"] == "too_many_prompt_tokens"
 
 
 def spell(roles: str) -> list[dict[str, str]]:

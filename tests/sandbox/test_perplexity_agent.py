@@ -7,6 +7,10 @@ from typing import Any
 import httpx
 import pytest
 
+from qaip_sandbox import Sandbox
+
+from .asking import settled
+
 QUESTION = "Which lamp draws how many watts?"
 TEXT = "The Meridian lamp draws 9 watts.[1] The Solstice lamp draws 4 watts.[2]"
 SEARCH = {"type": "web_search"}
@@ -340,6 +344,12 @@ def test_a_function_call_comes_whole_in_a_stream(perplexity: httpx.Client, event
         "created", "in_progress", "output_item.added", "output_item.done", "completed",
     ]  # fmt: skip
     assert json.loads(found[3]["item"]["arguments"]) == {"city": "Paris"}
+
+
+def test_a_call_is_in_the_journal_without_words(sandbox: Sandbox, perplexity: httpx.Client) -> None:
+    question = "What is the weather in Paris?"
+    run(perplexity, input=question, tools=[WEATHER])
+    assert [(one.question, one.text) for one in settled(sandbox).said] == [(question, "")]
 
 
 def test_a_call_can_leave_its_run_waiting(perplexity: httpx.Client) -> None:

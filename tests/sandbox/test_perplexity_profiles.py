@@ -298,6 +298,11 @@ def test_the_ends_of_the_ranges_can_be_refused(
 def test_unknown_fields_can_be_refused(perplexity: httpx.Client) -> None:
     refused = ask(perplexity, {"strict_fields": True}, x=1)
     assert refused.json()["error"]["message"].startswith('["At body -> x: ')
+    several: dict[str, Any] = {"zeta": 1, "alpha": 1, "y": 1, "b": 1, "model_dump": 1}
+    message = ask(perplexity, {"strict_fields": True}, **several).json()["error"]["message"]
+    assert [fault.split(":")[0] for fault in json.loads(message)] == [
+        f"At body -> {name}" for name in several
+    ]
     assert ask(perplexity, {"strict_fields": True}, stream_options={}).status_code == 200
 
 
@@ -310,13 +315,46 @@ def test_too_many_requests_can_tell_the_limits(perplexity: httpx.Client) -> None
     assert int(told.headers["x-ratelimit-reset"]) > 0
 
 
-@pytest.mark.parametrize("code", [404, 405, 408, 413, 429, 500, 502, 503, 504, 418, 599])
-def test_every_failure_has_words_and_a_type(perplexity: httpx.Client, code: int) -> None:
+FAILURES = {
+    400: "bad_request",
+    401: "invalid_api_key",
+    402: "insufficient_credits",
+    403: "forbidden",
+    404: "not_found",
+    405: "method_not_allowed",
+    408: "request_timeout",
+    409: "conflict",
+    412: "precondition_failed",
+    413: "request_too_large",
+    415: "unsupported_media_type",
+    418: "bad_request",
+    422: "unprocessable_entity",
+    429: "request_rate_limit_exceeded",
+    500: "internal_error",
+    502: "bad_gateway",
+    503: "service_unavailable",
+    504: "gateway_timeout",
+    520: "bad_gateway",
+    524: "gateway_timeout",
+    529: "service_unavailable",
+    599: "internal_error",
+}
+
+
+@pytest.mark.parametrize(("code", "kind"), FAILURES.items())
+def test_every_failure_has_words_and_a_type(perplexity: httpx.Client, code: int, kind: str) -> None:
     perplexity.headers["x-sandbox-fault"] = f"status; code={code}"
-    error = ask(perplexity, {}).json()["error"]
-    assert error["code"] == code
-    assert error["message"]
-    assert re.fullmatch(r"[a-z_]+", error["type"])
+    response = ask(perplexity, {})
+    error = response.json()["error"]
+    assert (response.status_code, error["code"], error["type"]) == (code, code, kind)
+    assert (error["message"] == "resource not found") == (code == 404)
+
+
+def test_a_refused_key_is_a_page_where_the_profile_has_one(perplexity: httpx.Client) -> None:
+    perplexity.headers["x-sandbox-fault"] = "status; code=401"
+    assert ask(perplexity, {"profile": "2025-11"}).headers["content-type"].startswith("text/html")
+    perplexity.headers["x-sandbox-fault"] = "status; code=401; message=Oh!"
+    assert ask(perplexity, {"profile": "2025-11"}).json()["error"]["message"] == "Oh!"
 
 
 @pytest.mark.parametrize(

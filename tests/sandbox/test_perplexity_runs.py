@@ -1,6 +1,7 @@
 """Runs of Perplexity's agent that are asked for again: in the background, resumed, continued."""
 
 import json
+import time
 from typing import Any
 
 import httpx
@@ -86,7 +87,7 @@ def test_a_stream_is_resumed_after_a_sequence_number(perplexity: httpx.Client, e
     rest = again(perplexity, run_id, params={"stream": "true", "starting_after": str(middle)})
     kept = [event for event in whole if event["sequence_number"] > middle]
     assert [e["sequence_number"] for e in events(rest)] == [e["sequence_number"] for e in kept]
-    assert events(rest)[1:-1] == kept[1:-1]
+    assert events(rest) == kept
     assert len(events(again(perplexity, run_id, params={"stream": "true"}))) == len(whole)
 
 
@@ -113,8 +114,30 @@ def test_a_stream_that_is_too_old_cannot_be_resumed(perplexity: httpx.Client) ->
     expired = again(perplexity, run_id, params=params, headers=headers)
     assert refusal(expired) == (400, "the cursor has expired")
     assert said(again(perplexity, run_id, headers=headers).json()) == TEXT
-    odd = again(perplexity, run_id, params={"stream": "true", "starting_after": "x"})
-    assert odd.status_code == 400
+    for first in ({"stream": "true"}, {"stream": "true", "starting_after": "-1"}):
+        assert again(perplexity, run_id, params=first, headers=headers).status_code == 200
+
+
+@pytest.mark.parametrize("after", ["x", "", "--5", "5-", "9" * 5_000, "\u0663"])
+def test_a_stream_is_resumed_after_whole_numbers_only(perplexity: httpx.Client, after: str) -> None:
+    params = {"stream": "true", "starting_after": after}
+    odd = again(perplexity, begin(perplexity).json()["id"], params=params)
+    assert refusal(odd) == (400, "invalid starting_after")
+
+
+def test_a_stream_is_the_same_whenever_it_is_read(perplexity: httpx.Client, events: Any) -> None:
+    whole = events(begin(perplexity, background=True, stream=True))
+    run_id = whole[0]["response"]["id"]
+    assert events(again(perplexity, run_id, params={"stream": "true"})) == whole
+
+
+def test_a_run_keeps_the_time_of_its_end(
+    perplexity: httpx.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    body, now = begin(perplexity).json(), time.time()
+    monkeypatch.setattr(time, "time", lambda: now + 100)
+    assert again(perplexity, body["id"]).json()["completed_at"] == body["completed_at"]
+    assert begin(perplexity).json()["completed_at"] == int(now + 100)
 
 
 def test_a_run_goes_on_where_another_has_ended(perplexity: httpx.Client) -> None:
@@ -150,6 +173,6 @@ def test_the_oldest_runs_are_forgotten() -> None:
     runs, request = Runs(), Request(input="x", preset="low")
     kept = [Run(request, [], Work(), "completed") for _ in range(1_001)]
     for run in kept:
-        runs.add(run)
+        runs[run.id] = run
     assert runs.stored(kept[0].id) is None
     assert runs.stored(kept[-1].id) is kept[-1]

@@ -131,6 +131,7 @@ def test_the_judge_fails_a_test_and_says_why(pytester: pytest.Pytester) -> None:
             for _ in range(2):
                 httpx.get(sandbox.env["QAIP_BASE_URL"] + "/tags", headers=headers, verify=False)
 
+        @pytest.mark.qaip_sandbox(judge={"backoff": 5})
         def test_bad(qaip_sandbox, qaip_sandbox_judge):
             hammer(qaip_sandbox)
 
@@ -142,6 +143,136 @@ def test_the_judge_fails_a_test_and_says_why(pytester: pytest.Pytester) -> None:
     result.assert_outcomes(passed=2, errors=1)
     result.stdout.fnmatch_lines(["1 fault: 2 requests in 0 calls", "FAULT  hammered: sent again *"])
     result.stdout.no_fnmatch_line("*Traceback*")
+
+
+def test_a_folder_of_one_test_has_a_sandbox_of_its_own(pytester: pytest.Pytester) -> None:
+    result = run(
+        pytester,
+        """
+        import threading
+        import pytest
+
+        BEFORE = set(threading.enumerate())  # of the tests around this one
+
+        class TestWritten:
+            @pytest.fixture
+            def qaip_sandbox_folder(self, tmp_path):
+                tmp_path.joinpath("a.md").write_text("The word is tmp.", "utf-8")
+                return tmp_path
+
+            @pytest.mark.parametrize("turn", range(3))
+            def test_it(self, qaip_sandbox, turn):
+                (document,) = qaip_sandbox.documents
+                assert document.text == "The word is tmp."
+
+        def test_none_of_them_still_runs(_qaip_sandboxes):
+            assert _qaip_sandboxes._running == {}
+            left = set(threading.enumerate()) - BEFORE
+            assert "qaip-sandbox" not in {thread.name for thread in left}
+        """,
+    )
+    result.assert_outcomes(passed=4)
+
+
+def test_a_sandbox_that_a_test_has_stopped_runs_for_the_next(pytester: pytest.Pytester) -> None:
+    result = run(
+        pytester,
+        """
+        import httpx
+
+        def alive(sandbox):
+            url = sandbox.env["DIFY_BASE_URL"] + "/info"
+            return httpx.get(url, verify=False).status_code == 401
+
+        def test_one(qaip_sandbox):
+            assert alive(qaip_sandbox)
+            qaip_sandbox.stop()
+
+        def test_other(qaip_sandbox):
+            assert alive(qaip_sandbox)
+        """,
+    )
+    result.assert_outcomes(passed=2)
+
+
+def test_documents_that_were_written_since_are_known(pytester: pytest.Pytester) -> None:
+    pytester.mkdir("texts").joinpath("a.md").write_text("The word is one.", "utf-8")
+    result = run(
+        pytester,
+        """
+        from pathlib import Path
+        import pytest
+
+        pytestmark = pytest.mark.qaip_sandbox(folder="texts")
+
+        def test_one(qaip_sandbox):
+            assert len(qaip_sandbox.documents) == 1
+            Path("texts/b.md").write_text("The word is two.", "utf-8")
+
+        def test_other(qaip_sandbox):
+            assert len(qaip_sandbox.documents) == 2
+        """,
+    )
+    result.assert_outcomes(passed=2)
+
+
+def test_one_sandbox_that_fails_to_stop_keeps_none_running(pytester: pytest.Pytester) -> None:
+    for name in ("a", "b", "c"):
+        pytester.mkdir(name)
+    result = run(
+        pytester,
+        """
+        import threading
+        import pytest
+
+        BEFORE = set(threading.enumerate())  # of the tests around this one
+
+        @pytest.fixture(scope="session", autouse=True)
+        def _at_the_end():
+            yield
+            left = set(threading.enumerate()) - BEFORE
+            assert "qaip-sandbox" not in {thread.name for thread in left}
+
+        @pytest.mark.parametrize("folder", [
+            pytest.param(name, marks=pytest.mark.qaip_sandbox(folder=name)) for name in "abc"
+        ])
+        def test_it(qaip_sandbox, folder):
+            if folder == "b":
+                qaip_sandbox._failure = ValueError("planted")
+        """,
+    )
+    result.assert_outcomes(passed=3, errors=1)
+    result.stdout.fnmatch_lines(["*RuntimeError: the sandbox failed"])
+    result.stdout.no_fnmatch_line("*AssertionError*")
+
+
+@pytest.mark.parametrize("before", ["", "example.org", "*"])
+def test_a_proxy_of_the_user_s_is_not_asked(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, before: str
+) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    monkeypatch.setenv("NO_PROXY", before)
+    monkeypatch.delenv("no_proxy", raising=False)
+    result = run(
+        pytester,
+        f"""
+        import os
+        import urllib.request
+        import httpx
+
+        def test_it(qaip_sandbox):
+            url = qaip_sandbox.url + "/_sandbox"
+            assert httpx.get(url, verify=False).status_code == 200
+            with urllib.request.urlopen(url) as answer:
+                assert answer.status == 200
+            assert os.environ["no_proxy"].startswith({before!r})
+
+        def test_a_setting_of_the_user_s_is_back():
+            assert os.environ["NO_PROXY"] == {before!r}
+        """,
+    )
+    result.assert_outcomes(passed=2)
 
 
 def test_async_tests_have_it_too(pytester: pytest.Pytester) -> None:

@@ -107,6 +107,13 @@ def test_a_history_that_is_too_long_is_cut_or_refused(qaip: httpx.Client) -> Non
     assert ask(qaip, conversation_id=wanted, truncation="auto")["choices"]
 
 
+def test_the_latest_question_stays_however_long_it_is(qaip: httpx.Client) -> None:
+    wanted = ask(qaip)["conversation_id"]
+    qaip.headers["x-sandbox-switches"] = json.dumps({"history": 1})
+    said = ask(qaip, OTHER, conversation_id=wanted)
+    assert "watts" in said["choices"][0]["message"]["content"]
+
+
 def test_conversations_are_listed_by_principal_the_latest_first(qaip: httpx.Client) -> None:
     first, second = (ask(qaip, principal_id="ann")["conversation_id"] for _ in range(2))
 

@@ -178,6 +178,19 @@ def test_an_extraction_needs_no_prompt_and_takes_filters(client: httpx.Client) -
     assert extract(client, limit=3, **related).status_code == 200
 
 
+def test_an_extraction_starts_at_its_offset(client: httpx.Client) -> None:
+    prompt = "How many watts does a lamp draw?"
+    first, second = (
+        extract(client, prompt=prompt, limit=1, offset=offset).json()["result"] for offset in (0, 1)
+    )
+    assert first != second
+
+
+def test_an_extraction_takes_nothing_that_the_filters_hold_back(client: httpx.Client) -> None:
+    lamp = "How many watts does the Meridian lamp draw?"
+    assert extract(client, prompt=lamp, tags=["nowhere"]).json()["result"]["watts"] != 9
+
+
 @pytest.mark.parametrize(
     "body",
     [{}, {"schema": "x"}, {"schema": SCHEMA, "query": "x"}, {"schema": SCHEMA, "limit": 0},

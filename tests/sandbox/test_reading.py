@@ -1,14 +1,20 @@
 import importlib.util
 import json
 import os
+import re
 import sys
+import threading
+import time
 import zipfile
+import zlib
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from qaip_sandbox import Document
+from qaip_sandbox.cancelling import Cancelled
+from qaip_sandbox.readers import READERS, Content
 from qaip_sandbox.reading import Reading, Refused, read_folder
 
 PDF = importlib.util.find_spec("pypdf")
@@ -85,7 +91,7 @@ def docx(text: str) -> bytes:
         "</w:r></w:p></w:body></w:document>",
     }
     file = BytesIO()
-    with zipfile.ZipFile(file, "w") as archive:
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, xml in parts.items():
             archive.writestr(name, xml)
     return file.getvalue()
@@ -241,7 +247,22 @@ def test_an_office_file_is_read(tmp_path: Path) -> None:
 
 @needs_office
 def test_a_broken_office_file_is_refused(tmp_path: Path) -> None:
-    assert "a broken .docx file" in refused(tmp_path, "a.docx", b"PK nothing")
+    reason = refused(tmp_path, "a.docx", b"PK nothing")
+    assert reason == "a broken .docx file, or one with a password"
+
+
+@needs_office
+def test_an_office_file_that_unpacks_to_far_more_is_refused(tmp_path: Path) -> None:
+    assert "unpacks to" in refused(tmp_path, "a.docx", docx("<w:p/>" * 500_000))
+
+
+@needs_pdf
+def test_a_pdf_page_that_unpacks_to_far_more_is_refused(tmp_path: Path) -> None:
+    packed = zlib.compress(b"BT /F1 12 Tf (aaaaaaaaaaaaaaaa) Tj ET\n" * 60_000).decode("latin-1")
+    stream = f"<< /Length {len(packed)} /Filter /FlateDecode >>\nstream\n{packed}"
+    data = re.sub(r"<< /Length \d+ >>\nstream\n.*", lambda _: stream, pdf("x").decode())
+    reason = refused(tmp_path, "a.pdf", data.encode("latin-1"))
+    assert "page 1 unpacks to too much" in reason
 
 
 @pytest.mark.parametrize(
@@ -268,6 +289,98 @@ def test_what_cannot_be_read_is_refused_with_a_reason(
     tmp_path: Path, name: str, content: bytes | str, reason: str
 ) -> None:
     assert reason in refused(tmp_path, name, content)
+
+
+HALF = (
+    b'{"text": "A broken emoji \\ud83d in a post.", "title": "b\\ud83d", "url": "http://x/\\ud83d"}'
+)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("a.jsonl", HALF),
+        ("a.json", HALF),
+        ("a.html", b"<meta charset=undefined><p>A broken charset."),
+        ("a.html", b"<meta charset=utf-7><p>A broken +2AA- charset."),
+        ("a.html", b"<meta charset=unicode_escape><p>A broken \\ud83d charset."),
+        ("a.html", b"<meta charset=idna><p>A broken charset."),
+        ("a.html", b"<meta charset=rot13><p>A broken charset."),
+    ],
+)
+def test_an_odd_file_stops_neither_itself_nor_others(
+    tmp_path: Path, name: str, content: bytes
+) -> None:
+    (tmp_path / "good.md").write_text("Fine.")
+    sources = read(tmp_path, name, content).sources
+    assert [source.document.path for source in sources] == [name, "good.md"]
+    (chunk,) = sources[0].document.chunks()
+    (chunk.text + chunk.heading + chunk.url + chunk.document.title).encode()
+    assert chunk.text.startswith("A broken")
+
+
+def test_whatever_breaks_a_reader_is_told_and_the_others_are_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(data: bytes) -> Content:
+        raise RuntimeError("half \ud83d")
+
+    monkeypatch.setattr("qaip_sandbox.reading.READERS", {**READERS, ".rst": broken})
+    (tmp_path / "good.md").write_text("Fine.")
+    reading = read(tmp_path, "a.rst", "x")
+    assert [source.document.path for source in reading.sources] == ["good.md"]
+    assert reading.refused == [Refused("a.rst", "cannot be read: RuntimeError: half \ufffd")]
+
+
+def test_a_page_that_is_nested_too_deep_is_refused(tmp_path: Path) -> None:
+    assert "nested too deep" in refused(tmp_path, "a.html", "<p>One</p>" + "<div>" * 3000 + "Two")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "# a" + " " * 3000 + "b\n\ntext",
+        "`" * 300_000,
+        "---\ntitle: a" + " " * 30_000 + "b\n---\ntext",
+        "---\n" + "a" * 300_000 + "\n---\ntext",
+        "#" * 300_000,
+        "a\n" + "=" * 300_000 + "x",
+        "```\n~~~\n" * 30_000,
+    ],
+    ids=lambda text: repr(text[:9]),
+)
+def test_long_runs_of_one_character_take_no_time(tmp_path: Path, text: str) -> None:
+    begin = time.process_time()
+    read_one(tmp_path, "a.md", text)
+    assert time.process_time() - begin < 2
+
+
+def test_a_field_is_told_though_it_equals_the_title(tmp_path: Path) -> None:
+    record = {"title": "3", "text": "Boxes", "count": 3, "unit": "Boxes"}
+    assert told(read_one(tmp_path, "a.json", json.dumps(record))) == [
+        ("3", "Boxes\n\ncount: 3\nunit: Boxes")
+    ]
+
+
+def test_a_field_that_is_no_web_address_is_told(tmp_path: Path) -> None:
+    record = {"text": "Boxes", "source": "the shelf", "link": "https://example.org/b"}
+    (chunk,) = read_one(tmp_path, "a.json", json.dumps(record)).chunks()
+    assert (chunk.text, chunk.url) == ("Boxes\n\nsource: the shelf", "https://example.org/b")
+
+
+def test_a_reading_can_be_given_up(tmp_path: Path) -> None:
+    for name in ("a.md", "b.md", "c.md"):
+        (tmp_path / name).write_text("x")
+    given_up = threading.Event()
+    seen: list[str] = []
+
+    def progress(done: int, total: int, path: str) -> None:
+        seen.append(path)
+        given_up.set()
+
+    with pytest.raises(Cancelled):
+        read_folder(tmp_path, progress=progress, cancelled=given_up)
+    assert seen == ["a.md"]
 
 
 def test_a_file_over_the_limit_is_refused(tmp_path: Path) -> None:

@@ -1,12 +1,15 @@
 """A folder that changes, and an index that is kept in a file."""
 
+import gc
 import os
 import sqlite3
 import sys
 import threading
 import time
+import warnings
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -149,9 +152,62 @@ def test_a_question_in_another_thread_sees_all_of_a_change_or_nothing(folder: Pa
         assert asking.result() <= {0, len(texts)}
 
 
+@pytest.mark.parametrize("turn", range(5))
+def test_a_refresh_that_is_given_up_changes_nothing(folder: Path, turn: int) -> None:
+    class After(threading.Event):
+        """Is set when it has been asked `turn` times."""
+
+        left = turn
+
+        def is_set(self) -> bool:
+            self.left -= 1
+            return self.left < 0
+
+    with Collection(folder) as collection:
+        collection.refresh()
+        asked = "Which lamp draws the zebras?"
+        before = collection.documents, collection.chunks, collection.index.question(asked)
+        write(folder / "lamps.md", "Rabbits eat carrots.", LONG_AGO + 5)
+        (folder / "zebras.txt").unlink()
+        assert told(collection.refresh(cancelled=After())) == ((), (), (), 2)
+        assert said(collection, "Which lamp draws watts?") == LAMP
+        assert (collection.documents, collection.chunks) == before[:2]
+        assert collection.index.question(asked).weights == before[2].weights
+        assert told(collection.refresh()) == ((), ("lamps.md",), ("zebras.txt",), 0)
+        assert said(collection, "What do rabbits eat?") == "Rabbits eat carrots."
+        assert collection.index.search("zebras", 5) == []
+
+
+def test_a_first_refresh_that_is_given_up_leaves_what_the_cache_held(
+    folder: Path, cache: Path
+) -> None:
+    start(folder, cache)
+    given_up = threading.Event()
+    given_up.set()
+    with Collection(folder, cache=cache) as collection:
+        assert told(collection.refresh(cancelled=given_up)) == ((), (), (), 2)
+        assert len(collection.documents) == len(collection.chunks) == 2
+        assert told(collection.refresh()) == ((), (), (), 2)
+
+
+def test_a_collection_that_is_dropped_leaves_no_database_open(folder: Path) -> None:
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        collection = Collection(folder)
+        collection.refresh()
+        freed = collection.index._postings._free
+        del collection
+        gc.collect()
+    assert not freed.alive
+    assert [warning for warning in caught if warning.category is ResourceWarning] == []
+
+
 def test_an_index_forgets_what_it_is_not_given_again(collection: Collection) -> None:
-    with Index(collection.chunks) as index:
-        index.update(collection.chunks[:1])
+    left = collection.chunks[:1]
+    with Index(collection.chunks) as index, Index(left) as fresh:
+        index.update(left)
+        asked = "Which lamp draws the zebras?"
+        assert index.question(asked).weights == fresh.question(asked).weights
         assert index.chunks == collection.chunks[:1]
         assert index.search("zebras", 5) == []
         assert index.chunk(collection.chunks[1].id) is None
@@ -202,7 +258,7 @@ def spoilt(path: Path, how: str) -> None:
         path.write_bytes(b"")
     else:
         with sqlite3.connect(path) as database:
-            database.execute(how)
+            database.executescript(how)
         database.close()
 
 
@@ -219,6 +275,16 @@ def spoilt(path: Path, how: str) -> None:
         "UPDATE documents SET text = ''",
         "UPDATE documents SET facts = '[]'",
         "UPDATE documents SET passages = '{'",
+        "UPDATE documents SET passages = '[[0, 999, \"\", 0, \"\"]]' WHERE path = 'zebras.txt'",
+        f"UPDATE documents SET passages = '{'[' * 100_000}'",
+        "UPDATE documents SET text = NULL",
+        "DROP TABLE postings",
+        "DELETE FROM postings_data",
+        "DELETE FROM postings_data WHERE id > 10",
+        "INSERT INTO postings(postings) VALUES ('delete-all')",
+        "DROP TABLE postings; CREATE TABLE postings (postings, rank, title, heading, body)",
+        "DELETE FROM chunks",
+        "DELETE FROM chunks WHERE row = 1",
     ],
 )
 def test_a_damaged_cache_is_made_anew(folder: Path, cache: Path, how: str) -> None:
@@ -226,6 +292,17 @@ def test_a_damaged_cache_is_made_anew(folder: Path, cache: Path, how: str) -> No
     spoilt(cache, how)
     assert len(start(folder, cache).added) == 2
     assert start(folder, cache).unchanged == 2
+
+
+@pytest.mark.parametrize("library", ["snowballstemmer", "html-to-markdown", "pypdf", "markitdown"])
+def test_another_version_of_a_library_makes_the_cache_anew(
+    folder: Path, cache: Path, library: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start(folder, cache)
+    monkeypatch.setattr(
+        "qaip_sandbox.cache.version", lambda name: "0.1" if name == library else version(name)
+    )
+    assert len(start(folder, cache).added) == 2
 
 
 @pytest.mark.parametrize("kind", ["text", "database"])
@@ -260,3 +337,4 @@ def test_two_at_once_share_a_cache(folder: Path, cache: Path) -> None:
 def test_a_cache_is_for_its_owner_alone(folder: Path, cache: Path) -> None:
     start(folder, cache)
     assert cache.stat().st_mode & 0o077 == 0
+    assert cache.parent.stat().st_mode & 0o077 == 0

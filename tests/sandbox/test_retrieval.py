@@ -2,6 +2,7 @@
 
 import ast
 import statistics
+import sys
 import sysconfig
 import time
 from collections.abc import Iterator
@@ -13,7 +14,6 @@ import pytest
 
 from qaip_sandbox.collection import Collection
 
-AT_LEAST = 17
 DOCUMENTS = 2_000
 CHUNKS = 10_000
 LEFT_OUT = {
@@ -24,7 +24,7 @@ LEFT_OUT = {
 JAPANESE = ("保証期間は何年ですか？", "バッテリーの交換の料金", "修理の送料")
 NAMED = ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
 
-# Written before the search was tuned, and not changed since: what is asked, what may answer.
+# What is asked, and what may answer: written first, and looked at while the search was made.
 QUESTIONS = {
     "How can I shorten a long text so that it fits a given width?": {"textwrap.shorten"},
     "How do I delete a whole directory tree, including its contents?": {"shutil.rmtree"},
@@ -65,6 +65,103 @@ QUESTIONS = {
         "base64.b64encode", "base64.standard_b64encode", "base64.encodebytes",
     },
 }  # fmt: skip
+
+# Written before the ranking was changed last, and not looked at while it was.
+HELD_OUT = {
+    "How do I wrap a paragraph at 70 columns?": {
+        "textwrap", "textwrap.TextWrapper", "textwrap.fill", "textwrap.wrap",
+    },
+    "How do I read a CSV file into dictionaries, one for each row?": {"csv", "csv.DictReader"},
+    "How do I move a file to another place?": {"shutil.move"},
+    "Which value occurs most often in my data?": {"statistics.mode", "statistics.multimode"},
+    "How do I fit a straight line through some points?": {"statistics.linear_regression"},
+    "How do I quote an argument so that the shell takes it as one word?": {"shlex.quote"},
+    "How can I tell whether two files have the same content?": {"filecmp", "filecmp.cmp"},
+    "How do I safely evaluate a string that holds a Python literal?": {"ast.literal_eval"},
+    "How do I run a function in a pool of processes?": {
+        "concurrent.futures.process", "concurrent.futures.process.ProcessPoolExecutor",
+        "concurrent.futures.process.ProcessPoolExecutor.map", "multiprocessing.pool.Pool",
+    },
+    "How do I download a file from a URL?": {
+        "urllib.request", "urllib.request.urlopen", "urllib.request.urlretrieve",
+    },
+    "How do I keep a dictionary on disk?": {
+        "shelve", "shelve.DbfilenameShelf", "shelve.Shelf", "shelve.open",
+    },
+    "How do I write log messages to a file that is replaced when it grows too big?": {
+        "logging.handlers.BaseRotatingHandler", "logging.handlers.RotatingFileHandler",
+    },
+    "How do I make a context manager out of a generator?": {
+        "contextlib.asynccontextmanager", "contextlib.contextmanager",
+    },
+    "How do I get the source code of a function?": {"inspect.getsource", "inspect.getsourcelines"},
+    "How do I start the debugger after an exception was raised?": {
+        "pdb", "pdb.pm", "pdb.post_mortem",
+    },
+    "How do I find out the version of the Python that is running?": {
+        "platform.python_version", "platform.python_version_tuple",
+    },
+    "How do I make a unique random identifier?": {"uuid", "uuid.UUID", "uuid.uuid4"},
+    "How do I read one line of a file by its number?": {"linecache", "linecache.getline"},
+    "How do I check that the examples in my docstrings are right?": {
+        "doctest", "doctest.run_docstring_examples", "doctest.testfile", "doctest.testmod",
+    },
+    "How do I get from ~ to the path of my home directory?": {
+        "ntpath.expanduser", "posixpath.expanduser",
+    },
+}  # fmt: skip
+
+# Asked as people ask who know what a thing is called; written last, and asked only then.
+IN_TERMS = {
+    "How do I parse a JSON string?": {"json", "json.loads", "json.decoder.JSONDecoder"},
+    "How do I copy a directory tree?": {"shutil.copytree"},
+    "How do I compress data with gzip?": {"gzip", "gzip.compress"},
+    "How do I make a zip archive of a folder?": {"shutil.make_archive"},
+    "How can I pretty print a nested data structure?": {
+        "pprint", "pprint.PrettyPrinter", "pprint.pformat", "pprint.pp", "pprint.pprint",
+    },
+    "How do I parse command line arguments?": {
+        "argparse", "argparse.ArgumentParser", "getopt", "getopt.getopt", "optparse",
+        "optparse.OptionParser",
+    },
+    "How do I send an email over SMTP?": {"smtplib", "smtplib.SMTP"},
+    "How do I convert a dataclass to a dictionary?": {"dataclasses.asdict"},
+    "What does functools.partial do?": {"functools.partial"},
+    "Which class counts items?": {"collections.Counter"},
+    "How do I create a virtual environment?": {"venv", "venv.EnvBuilder", "venv.create"},
+    "How do I read a password without echoing it?": {
+        "getpass", "getpass.fallback_getpass", "getpass.getpass", "getpass.unix_getpass",
+        "getpass.win_getpass",
+    },
+    "How do I serve files over HTTP?": {
+        "http.server", "http.server.SimpleHTTPRequestHandler", "http.server.HTTPServer",
+    },
+    "How do I unescape HTML entities?": {"html.unescape"},
+    "How do I compute the standard deviation of a sample?": {"statistics.stdev"},
+    "How do I schedule events at a given time?": {"sched", "sched.scheduler"},
+    "How do I profile a program?": {
+        "cProfile", "cProfile.Profile", "cProfile.run", "profile", "profile.Profile",
+        "profile.run",
+    },
+    "How do I find all files that match a pattern like *.txt?": {
+        "fnmatch", "fnmatch.filter", "glob", "glob.glob", "glob.iglob",
+    },
+    "How do I mock an object in a unit test?": {
+        "unittest.mock", "unittest.mock.MagicMock", "unittest.mock.Mock", "unittest.mock.patch",
+    },
+    "How do I format a traceback as a string?": {
+        "traceback", "traceback.format_exc", "traceback.format_exception", "traceback.format_tb",
+    },
+}  # fmt: skip
+
+# How many must have the right source first, and among the first five, on which answers are built:
+# what was seen with Python 3.11; the texts of each Python differ, so that others may have two less.
+SLACK = 0 if sys.version_info[:2] == (3, 11) else 2
+SETS = {
+    "written first": (QUESTIONS, 17, 20),
+    "held out": (HELD_OUT, 11, 18),
+    "in terms": (IN_TERMS, 15, 19),
+}
 
 
 def trees(library: Path) -> Iterator[tuple[str, ast.Module]]:
@@ -115,13 +212,22 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Collection]:
         yield collection
 
 
-def test_two_thousand_documents_answer_a_persons_questions(library: Collection) -> None:
-    firsts = {asked: library.index.search(asked, 1) for asked in QUESTIONS}
-    found = {asked: hits[0].chunk.document.title if hits else "" for asked, hits in firsts.items()}
-    missed = {asked: title for asked, title in found.items() if title not in QUESTIONS[asked]}
-    print(f"{len(QUESTIONS) - len(missed)} of {len(QUESTIONS)}; wrong: {missed}")
+@pytest.mark.parametrize("name", SETS)
+def test_two_thousand_documents_answer_a_persons_questions(library: Collection, name: str) -> None:
+    questions, at_least, among_five = SETS[name]
+    places = {asked: place(library, asked, right) for asked, right in questions.items()}
+    missed = {asked: where for asked, where in places.items() if where != 1}
+    first, five = len(places) - len(missed), sum(where > 0 for where in places.values())
+    print(f"{name}: {first} of {len(places)} first, {five} among five; missed: {missed}")
     assert len(library.documents) >= DOCUMENTS
-    assert len(QUESTIONS) - len(missed) >= AT_LEAST, missed
+    assert first >= at_least - SLACK, missed
+    assert five >= among_five - SLACK, missed
+
+
+def place(library: Collection, asked: str, right: set[str]) -> int:
+    """Return where the first right source stands among five, from 1; 0 if it does not."""
+    titles = [hit.chunk.document.title for hit in library.index.search(asked, 5)]
+    return next((number for number, title in enumerate(titles, 1) if title in right), 0)
 
 
 @pytest.fixture(scope="session")

@@ -5,7 +5,10 @@ import pytest
 
 from qaip_sandbox import Sandbox
 from qaip_sandbox.answers import NOT_FOUND, answer, generate
+from qaip_sandbox.collection import Collection
 from qaip_sandbox.index import Index
+from qaip_sandbox.postings import Postings
+from qaip_sandbox.text import Term
 
 
 @pytest.fixture
@@ -83,6 +86,43 @@ def test_a_sentence_in_two_documents_names_both(tmp_path: Path) -> None:
 def test_variants_begin_with_different_quotes(index: Index) -> None:
     found = answer(index, "Which lamp draws how many watts?")
     assert found.text(variant=0) != found.text(variant=1)
+
+
+def found_in(folder: Path, question: str, **files: str) -> list[str]:
+    """Return the paths of the documents that are found, best first."""
+    for name, text in files.items():
+        (folder / f"{name}.md").write_text(text, encoding="utf-8")
+    with Collection(folder) as collection:
+        collection.refresh()
+        return [hit.chunk.document.path for hit in collection.index.search(question, 5)]
+
+
+def test_another_word_stands_in_only_for_one_that_no_document_has(tmp_path: Path) -> None:
+    files = {"a": "A picture hangs in the hall.", "b": "Press the red button for an image."}
+    assert found_in(tmp_path, "Where is the picture?", **files) == ["a.md"]
+    assert found_in(tmp_path, "Where is the photo?", **files) == ["a.md", "b.md"]
+
+
+def test_letters_within_the_word_of_a_title_are_no_word(tmp_path: Path) -> None:
+    files = {
+        "a": "# Timetable\n\nHere you can compare trains.",
+        "b": "# Secrets\n\nTo compare two keys in a time that is constant, whatever they hold,"
+        " so that nobody who listens can learn a thing, look at every letter of both.",
+    }
+    assert found_in(tmp_path, "How do I compare in constant time?", **files)[0] == "b.md"
+
+
+def test_a_word_of_the_title_counts_for_more_than_one_of_the_text(tmp_path: Path) -> None:
+    files = {"a": "# Rabbits\n\nThey need a bath.", "b": "# Zebras\n\nThey fear rabbits, too."}
+    assert found_in(tmp_path, "rabbits", **files) == ["a.md", "b.md"]
+
+
+def test_only_the_last_words_that_were_asked_for_are_remembered() -> None:
+    postings = Postings()
+    for number in range(5_000):
+        postings.frequency(Term(f"w{number}", prefix=False))
+    assert 0 < len(postings._terms) < 5_000
+    postings.close()
 
 
 def test_an_index_without_chunks_finds_nothing() -> None:

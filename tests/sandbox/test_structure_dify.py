@@ -4,7 +4,6 @@ The recorded questions have no answer in the documents of the tests, so another 
 """
 
 import json
-import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -132,13 +131,12 @@ def beside_another(
     url = site.sandbox.env["DIFY_BASE_URL"] + "/completion-messages"
     body = {"inputs": {"query": QUESTION}, "user": "u2", "response_mode": "streaming"}
     headers = site.headers(url, switches)
-    with httpx.Client(verify=False) as client:
-        for _ in range(50):  # the run of the test before may hold its place for a moment
-            with client.stream("POST", url, json=body, headers=headers) as live:
-                if live.status_code == 200:
-                    return site.send(request, switches)
-            time.sleep(0.01)
-    raise AssertionError("the place of an earlier run is never free")
+    with (
+        httpx.Client(verify=False) as client,
+        client.stream("POST", url, json=body, headers=headers) as live,
+    ):
+        assert live.status_code == 200
+        return site.send(request, switches)
 
 
 def stopped(site: Site, request: dict[str, Any], switches: Mapping[str, Any]) -> httpx.Response:
@@ -264,10 +262,10 @@ CASES: dict[str, Case] = {
         {"citations": False, "max_execution": 0.01}, slow=True
     ),
     "v1.9.0_max_execution_4s/timeout_slow_streaming": Case(
-        {"citations": False, "max_execution": 0.08}, slow=True
+        {"citations": False, "max_execution": 0.2}, slow=True
     ),
     "v1.9.0_max_execution_4s/timeout_streaming": Case(
-        {"citations": False, "max_execution": 0.08}, slow=True
+        {"citations": False, "max_execution": 0.2}, slow=True
     ),
 }
 
@@ -320,10 +318,11 @@ SAMPLES: dict[str, tuple[dict[str, Any], dict[str, str]]] = {
         {"text_event": "message_file", "file": True, "replace": "late", "tts": "after"},
         {
             "events: message: missing": "all the text is labelled as a file's, or none",
-            "*.page: recorded number, served null": "servers never fill it in for such apps",
+            "*.page: recorded integer, served null": "servers never fill it in for such apps",
             "*.title: recorded string, served null": "servers never fill it in for such apps",
             "*.doc_metadata.source: missing": "what a document's metadata holds is its owner's",
             "*.doc_metadata.source_url: extra": "what a document's metadata holds is its owner's",
+            "order: *": "the sample strings events of several kinds of runs together",
             "*.files: recorded null, served list": "a picture is listed at the end too",
         },
     ),

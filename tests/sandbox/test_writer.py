@@ -1,6 +1,7 @@
 """Answers that a model words: what it is given, and what becomes of its markers."""
 
 import json
+import time
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -108,6 +109,7 @@ MARKERS = {
     "two in one pair of brackets": ("It draws nine watts.[1, 8]", "It draws nine watts.[1]"),
     "wide brackets": ("It draws nine watts.【1】", "It draws nine watts.[1]"),
     "before the full stop": ("It draws nine watts [1].", "It draws nine watts [1]."),
+    "an index in code": ("It draws `watts[9]` watts.[9]", "It draws `watts[9]` watts."),
     "no marker": ("I do not know.", "I do not know."),
     "a thought before": (
         "<think>nine? [3]</think>\n\nIt draws nine watts.[1]",
@@ -134,6 +136,11 @@ def test_a_question_that_no_document_answers_never_reaches_the_model(
 FAILURES = {
     "a refusal": (500, b'{"error": "out of memory"}', "out of memory"),
     "no JSON": (200, b"<html>", "not that of an OpenAI-compatible"),
+    "an answer that was cut": (
+        200,
+        b'{"choices": [{"message": {"content": "It draws"}, "finish_reason": "length"}]}',
+        "cut",
+    ),
     "no choices": (200, b'{"choices": []}', "said nothing"),
 }
 
@@ -153,6 +160,20 @@ def test_a_model_that_is_not_there_is_named(folder: Path) -> None:
         answer = ask(sandbox)
     assert answer.status_code == 502
     assert "http://127.0.0.1:9/v1" in answer.json()["error"]["message"]
+
+
+def test_a_long_answer_without_a_marker_is_checked_at_once(sandbox: Sandbox, model: Model) -> None:
+    model.says("word " * 20_000)
+    begin = time.process_time()
+    assert len(text(ask(sandbox))) > 90_000
+    assert time.process_time() - begin < 5
+
+
+@pytest.mark.parametrize("url", ["http://models.example/v1", "http://me:secret@localhost/v1"])
+def test_a_key_is_not_sent_in_clear_to_another_machine(url: str) -> None:
+    with pytest.raises(ValueError, match="key") as raised:
+        Writer(url, "small", api_key="of the model")
+    assert "secret" not in str(raised.value)
 
 
 def test_an_address_that_is_none_is_refused_at_once() -> None:

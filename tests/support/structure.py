@@ -24,7 +24,17 @@ import httpx
 
 __all__ = ["Answer", "differences", "recorded", "served", "unexplained"]
 
-_NAMES = {dict: "object", list: "list", str: "string", bool: "bool", type(None): "null"}
+_NAMES = {
+    dict: "object",
+    list: "list",
+    str: "string",
+    bool: "bool",
+    int: "integer",
+    float: "number",
+    type(None): "null",
+}
+# What stands under these keys is part of the structure too.
+_CONSTANT = ("object", "event", "type", "role", "mode")
 
 Kind = Callable[[Any], str]
 """Names what kind of event a JSON value is; events of a kind are compared together."""
@@ -71,6 +81,9 @@ def differences(
     """
     found = set(_of_heads(recording, ours, headers))
     left, right = _values(recording.body, kind), _values(ours.body, kind)
+    orders = _order(recording.body, kind), _order(ours.body, kind)
+    if orders[0] != orders[1]:
+        found.add(f"order: recorded {' '.join(orders[0])}, served {' '.join(orders[1])}")
     found |= {f"events: {name}: missing" for name in left.keys() - right.keys()}
     found |= {f"events: {name}: extra" for name in right.keys() - left.keys()}
     for name in left.keys() & right.keys():
@@ -141,6 +154,20 @@ def _values(body: bytes, kind: Kind) -> dict[str, list[Any]]:
     return found
 
 
+def _order(body: bytes, kind: Kind) -> list[str]:
+    """Return the kinds of a stream's events in their order, each once where it is repeated."""
+    names = [
+        line if line == "[DONE]" else kind(json.loads(line))
+        for line in _data(body.decode("utf-8", "replace"))
+        if line
+    ]
+    return [
+        name
+        for place, name in enumerate(names)
+        if name == "[DONE]" or names[place - 1 : place] != [name]
+    ]
+
+
 def _of_shapes(recording: list[Any], ours: list[Any]) -> Iterator[str]:
     left, right = _Shape(recording), _Shape(ours)
     for path in left.types.keys() | right.types.keys():
@@ -157,6 +184,10 @@ def _of_shapes(recording: list[Any], ours: list[Any]) -> Iterator[str]:
                 ("recorded", "served") if path in left.optional else ("served", "recorded")
             )
             yield f"{path}: not always {rare}, always {always}"
+    for path in left.constants.keys() & right.constants.keys():
+        if left.constants[path] != right.constants[path]:
+            told = f"{_listed(left.constants[path])}, served {_listed(right.constants[path])}"
+            yield f"{path}: constant {told}"
     for path in left.orders.keys() & right.orders.keys():
         one_order, other_order = left.orders[path], right.orders[path]
         common = set(one_order) & set(other_order)
@@ -179,6 +210,7 @@ class _Shape:
     def __init__(self, values: Iterable[Any]) -> None:
         self.types: dict[str, set[str]] = {}
         self.orders: dict[str, list[str]] = {}
+        self.constants: dict[str, set[str]] = {}
         self.optional: set[str] = set()
         self._seen: dict[str, int] = {}
         self._counts: dict[str, int] = {}
@@ -190,7 +222,9 @@ class _Shape:
                 self.optional.add(path)
 
     def _walk(self, path: str, value: Any) -> None:
-        self.types.setdefault(path, set()).add(_NAMES.get(type(value), "number"))
+        self.types.setdefault(path, set()).add(_NAMES[type(value)])
+        if isinstance(value, str) and path.rpartition(".")[2] in _CONSTANT:
+            self.constants.setdefault(path, set()).add(value)
         if isinstance(value, dict):
             self._seen[path] = self._seen.get(path, 0) + 1
             order = self.orders.setdefault(path, [])

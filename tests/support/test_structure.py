@@ -18,7 +18,7 @@ BASE = {"id": "a", "list": [{"n": 1}], "none": None}
 
 CASES: dict[str, tuple[Any, list[str]]] = {
     "nothing": (answer(BASE), []),
-    "other values": (answer({"id": "b", "list": [{"n": 2.5}, {"n": 3}], "none": None}), []),
+    "other values": (answer({"id": "b", "list": [{"n": 2}, {"n": 3}], "none": None}), []),
     "a key that is missing": (
         answer({"id": "a", "none": None}),
         ["event: .list: missing"],
@@ -26,11 +26,15 @@ CASES: dict[str, tuple[Any, list[str]]] = {
     "a key that is extra": (answer(BASE | {"more": {"x": 1}}), ["event: .more: extra"]),
     "another type": (
         answer(BASE | {"id": 5}),
-        ["event: .id: recorded string, served number"],
+        ["event: .id: recorded string, served integer"],
     ),
     "another type in a list": (
         answer(BASE | {"list": [{"n": "1"}]}),
-        ["event: .list[].n: recorded number, served string"],
+        ["event: .list[].n: recorded integer, served string"],
+    ),
+    "another kind of number": (
+        answer(BASE | {"list": [{"n": 1.5}]}),
+        ["event: .list[].n: recorded integer, served number"],
     ),
     "another order": (
         answer({"none": None, "id": "a", "list": [{"n": 1}]}),
@@ -56,8 +60,27 @@ def test_a_difference_is_one_line(ours: Answer, expected: list[str]) -> None:
 
 def test_events_are_compared_with_their_own_kind() -> None:
     one, other = {"type": "a", "x": 1}, {"type": "b", "y": 1}
-    found = differences(answer(one), answer(one, other), kind=lambda event: str(event["type"]))
-    assert found == ["events: b: extra"]
+    found = differences(answer(one), answer(one, other), kind=kind)
+    assert found == ["events: b: extra", "order: recorded a, served a b"]
+
+
+def kind(event: Any) -> str:
+    return str(event["type"])
+
+
+def test_the_order_of_the_kinds_counts_and_not_how_often_they_are_repeated() -> None:
+    one, other = {"type": "a", "x": 1}, {"type": "b", "y": 1}
+    assert differences(answer(one, one, other), answer(one, other), kind=kind) == []
+    assert differences(answer(one, other), answer(other, one), kind=kind) == [
+        "order: recorded a b, served b a"
+    ]
+
+
+def test_a_constant_counts_with_its_value() -> None:
+    one, other = {"object": "chunk", "id": "1"}, {"object": "banana", "id": "2"}
+    assert differences(answer(one), answer(other)) == [
+        "event: .object: constant chunk, served banana"
+    ]
 
 
 def test_a_reason_explains_a_pattern_and_an_idle_one_is_told() -> None:

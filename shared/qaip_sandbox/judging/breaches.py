@@ -1,10 +1,10 @@
 """How each breach of a rule is found."""
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from itertools import pairwise
 
-from qaip_sandbox._wire import compact
 from qaip_sandbox.journal import Record
 
 from .case import Case, Chain, Deed, bare, broken, failed, pairs, served, whole
@@ -31,6 +31,9 @@ Evidence = tuple[str, tuple[Record, ...], float | None]
 _FINAL = frozenset({400, 401, 403, 404, 405, 410, 413, 414, 415, 422})
 _CLOCK = 0.02
 _FEW = 3
+_RUN = 12
+"""As many characters in a row, without white space, are no chance likeness of two texts."""
+_PAGE = "Troubleatthegateway"
 
 
 def too_often(case: Case) -> Iterator[Evidence]:
@@ -76,10 +79,16 @@ def _retry_after(record: Record) -> float | None:
     except ValueError:
         pass
     try:
-        # A date has whole seconds: up to one of them is lost when it is written.
-        return parsedate_to_datetime(text).timestamp() - record.at - 1 if text else None
+        date = parsedate_to_datetime(text)
     except ValueError:
         return None
+    # A date has whole seconds: up to one of them is lost when it is written.
+    return _utc(date).timestamp() - record.at - 1
+
+
+def _utc(date: datetime) -> datetime:
+    """Return `date` as it is meant: one that is written with -0000 has no zone, and is in UTC."""
+    return date if date.tzinfo else date.replace(tzinfo=UTC)
 
 
 def at_once(case: Case) -> Iterator[Evidence]:
@@ -112,8 +121,9 @@ def took_a_part(case: Case) -> Iterator[Evidence]:
     for deed, chain in _open_ends(case):
         last = chain[-1]
         silent = last.status < 400 and not broken(last) and last.hit
-        partial = silent and bool(deed.text) and _is_part(bare(deed.text or ""), last)
-        taken = broken(last) and deed.text != "" and not _spared(deed, last)
+        text = None if deed.text is None else bare(deed.text)
+        partial = silent and bool(text) and _is_part(text or "", last)
+        taken = broken(last) and (text is None or _took(text, last))
         if (partial or taken) and not deed.part:
             how = {"page": "an HTML page", "corrupt": "a corrupt answer"}.get(last.fault)
             what = how or f"an answer that was cut ({last.fault})"
@@ -124,12 +134,18 @@ def _is_part(text: str, record: Record) -> bool:
     return any(text in full and text != full for full in served(record))
 
 
-def _spared(deed: Deed, record: Record) -> bool:
-    """Say whether broken bytes have harmed nothing that the application wanted."""
-    text = bare(deed.text or "")
-    if record.fault == "corrupt":
-        return bool(text) and text in served(record)
-    return record.fault == "page" and bool(text) and "troubleatthegateway" not in text.lower()
+def _took(text: str, record: Record) -> bool:
+    """Say whether `text` is made of a broken answer, and not the application's own words."""
+    if record.fault == "corrupt" and text in served(record):
+        return False  # broken bytes have harmed nothing that it wanted
+    given = [_PAGE] if record.fault == "page" else served(record)
+    asked = "".join(bare(said.question) for said in record.said)
+    runs = {text[start : start + _RUN] for start in range(len(text) - _RUN + 1)}
+    own = {run for run in runs if run not in asked}
+    return any(
+        bool(text and full) and (text in full or full in text or any(run in full for run in own))
+        for full in given
+    )
 
 
 def swallowed(case: Case) -> Iterator[Evidence]:
@@ -187,11 +203,8 @@ def leaked(case: Case) -> Iterator[Evidence]:
 def misplaced(case: Case) -> Iterator[Evidence]:
     """Find keys where they do not belong."""
     for record in case.records:
-        body = compact(record.body).decode() if record.body is not None else ""
-        in_body = ("the body",) if any(key in body for key in case.keys) else ()
-        places = (*record.key_places, *in_body)
-        if places:
-            yield f"the key was in {' and '.join(places)}", (record,), None
+        if record.key_places:
+            yield f"the key was in {' and '.join(record.key_places)}", (record,), None
 
 
 def unpooled(case: Case) -> Iterator[Evidence]:

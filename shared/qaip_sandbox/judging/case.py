@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
 from typing import Any, Literal
@@ -18,7 +18,6 @@ Chain = tuple[Record, ...]
 """One request and its repetitions: each but the first followed a failure."""
 
 _CUTS = frozenset({"truncate", "disconnect", "error", "corrupt"})
-_SILENT = frozenset({"stall", "pings", "drip"})
 _NOTICE = 0.02
 _ASIDE = re.compile(r"<think>.*?</think>|\[\d+(?:\s*,\s*\d+)*\]|\s+", re.S)
 
@@ -59,8 +58,8 @@ def failed(record: Record) -> bool:
     """Say whether a request came to nothing that a client may take for an answer."""
     if not record.status or record.status >= 400 or broken(record):
         return True
-    # Without a fault, a client that goes away may just have heard enough.
-    return record.state == "aborted" and record.hit
+    # Without a fault, a client that goes away may just have heard enough, if it has heard a thing.
+    return record.state == "aborted" and (record.hit or not record.frames)
 
 
 def whole(record: Record) -> bool:
@@ -93,7 +92,6 @@ class Case:
         limits: What is still good manners.
         now: The time of the verdict, in seconds of `time.monotonic()`.
         ended: When the client had nothing more to do, or `now`.
-        keys: The keys that open the services.
     """
 
     records: Sequence[Record]
@@ -101,7 +99,6 @@ class Case:
     limits: Limits
     now: float
     ended: float
-    keys: frozenset[str] = field(default_factory=frozenset[str])
 
     def owners(self, record: Record) -> tuple[int, ...]:
         """Return the places of the calls that a request may belong to."""
@@ -110,19 +107,16 @@ class Case:
     @cached_property
     def chains(self) -> list[tuple[tuple[int, ...], Chain]]:
         """Every request with its repetitions, and the calls that it may belong to."""
-        alike: dict[Any, list[list[Record]]] = {}
+        alike: dict[Any, list[Record]] = {}
         for record in self.records:
-            owners = self.owners(record)
             print_ = (record.service, record.method, record.path, record.query)
-            found = alike.setdefault((owners, *print_, compact(record.body)), [])
-            # Of several that failed, the one that waits longest: nobody is accused in doubt.
-            before = [c for c in found if failed(c[-1]) and _came_first(c[-1], record)]
-            # Each of several calls may have sent this one for itself.
-            if before and len(found) >= len(owners):
-                min(before, key=lambda chain: chain[-1].ended).append(record)
-            else:
-                found.append([record])
-        return [(owners, tuple(chain)) for (owners, *_), found in alike.items() for chain in found]
+            same = (self.owners(record), *print_, compact(record.body))
+            alike.setdefault(same, []).append(record)
+        return [
+            (owners, tuple(chain))
+            for (owners, *_), records in alike.items()
+            for chain in _told_apart(records, len(owners))
+        ]
 
     def judged(self) -> Iterator[tuple[Deed, list[Chain]]]:
         """Yield the calls that have ended, with the requests that are theirs beyond doubt."""
@@ -136,7 +130,31 @@ class Case:
         return any(place in owners and len(owners) > 1 for owners, _ in self.chains)
 
 
-def _came_first(one: Record, other: Record) -> bool:
-    # The server hears of a client that has gone a moment after it has.
-    slack = _NOTICE if one.fault in _SILENT else 0.0
-    return 0.0 < one.ended <= other.started + slack
+def _told_apart(records: Sequence[Record], senders: int) -> list[list[Record]]:
+    """Return requests for the same thing as chains of repetitions, of `senders` calls."""
+    chains: list[list[Record]] = []
+    for batch in _batches(records):
+        first = batch[0].number
+        for record in batch:
+            before = [c for c in chains if c[-1].number < first and failed(c[-1])]
+            # Each of several calls may have sent this one for itself.
+            if before and len(chains) >= senders:
+                # Of several that failed, the one that waits longest: nobody is accused in doubt.
+                min(before, key=lambda chain: chain[-1].ended).append(record)
+            else:
+                chains.append([record])
+    return chains
+
+
+def _batches(records: Sequence[Record]) -> list[list[Record]]:
+    """Return the requests that ran at the same time together: none of them repeats another."""
+    batches: list[list[Record]] = []
+    end = 0.0
+    for record in records:
+        if not batches or record.started >= end:
+            batches.append([])
+        batches[-1].append(record)
+        # The server hears of a client that has gone a moment after it has.
+        notice = _NOTICE if record.state == "aborted" else 0.0
+        end = max(end, record.ended - notice)
+    return batches

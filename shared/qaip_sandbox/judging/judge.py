@@ -2,11 +2,12 @@
 
 import asyncio
 import time
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
+from dataclasses import replace
 from types import TracebackType
 from typing import Self
 
-from qaip_sandbox.journal import Journal
+from qaip_sandbox.journal import Journal, without
 
 from .case import Case, Deed
 from .limits import Limits
@@ -177,7 +178,7 @@ def verdict(
     deeds: Sequence[Deed],
     *,
     limits: Limits,
-    keys: Iterable[str],
+    keys: Collection[str],
     ended: float,
 ) -> Verdict:
     """Return the verdict on the requests with these numbers.
@@ -187,10 +188,12 @@ def verdict(
         numbers: The numbers of the requests.
         deeds: The calls of the application.
         limits: What is still good manners.
-        keys: The keys that open the services.
+        keys: The keys that open the services; no finding shows them.
         ended: When the client had nothing more to do, in seconds of `time.monotonic()`.
     """
     records = [record for record in tuple(journal.records) if record.number in numbers]
     records.sort(key=lambda record: record.number)
-    case = Case(records, deeds, limits, time.monotonic(), ended, frozenset(keys))
+    # As in the journal: what was told is compared with it.
+    told = [replace(d, text=d.text and without(keys, d.text)) for d in deeds]
+    case = Case(records, told, limits, time.monotonic(), ended)
     return Verdict(findings(case), len(records), len(deeds))

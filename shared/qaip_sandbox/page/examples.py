@@ -1,7 +1,7 @@
 """Calls to try, one for each that the services know; the tests ask every one of them."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from qaip_sandbox._wire import Json
@@ -133,12 +133,21 @@ def _calls(service: Service, world: World, places: dict[str, str]) -> list[Json]
     mine = [example for example in EXAMPLES if example.service == service.name]
     known = [(e, routes[e.method, e.route]) for e in mine if (e.method, e.route) in routes]
     shown = {(example.method, example.route) for example in mine}
-    bare = [
-        (Example(service.name, " ".join(key), route.path, _EMPTY.get(route.method)), route)
-        for key, route in routes.items()
-        if key not in shown
-    ]
+    bare = [(_bare(service, route, known), route) for k, route in routes.items() if k not in shown]
     return [_call(service, *pair, world.keys, places) for pair in known + bare]
+
+
+def _bare(service: Service, route: Route, known: list[tuple[Example, Route]]) -> Example:
+    """Return the call of a route without an example: that of its twin, or one to fill in."""
+    name = f"{route.method} {route.path}"
+    twins = [example for example, other in known if other.handler is route.handler]
+    if twins and route.method == "POST":
+        return replace(twins[0], name=name, route=route.path)
+    ready = route.method == "GET" and "{" not in route.path
+    return Example(
+        service.name, name if ready else f"{name} (to fill in)", route.path,
+        _EMPTY.get(route.method),
+    )  # fmt: skip
 
 
 def _call(

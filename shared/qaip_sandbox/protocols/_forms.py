@@ -34,7 +34,8 @@ _PAIR = re.compile(r"\"([^\"\n]+)\"\s*:\s*(\"(?:[^\"\\]|\\.)*\")")
 _CLAUSE = re.compile(r",?\s+and\s+(?=(?:how|what|when|where|which|who|why)\b)", re.IGNORECASE)
 _CHOICES = re.compile(r"\bchoices?\b", re.IGNORECASE)
 _CHOICE = re.compile(r"^\((\d+)\)[ \t]+(\S.*)$", re.MULTILINE)
-_ASKED = re.compile(r"\bquestion:\s*(['\"])(.+)\1\s*$", re.MULTILINE | re.DOTALL)
+_ASKING = re.compile(r"\bquestion:\s*(?=['\"])")
+_QUOTED = re.compile(r"(['\"])(.+)\1\s*$", re.MULTILINE | re.DOTALL)
 _MOST = re.compile(r"\bno more than (\d+)", re.IGNORECASE)
 
 
@@ -73,7 +74,10 @@ def _unquoted(text: str) -> str:
 def _selected(conversation: Conversation) -> Task | None:
     """Return the choices that share most words with the question."""
     prompt = conversation.asked
-    question, choices = _ASKED.search(prompt), _CHOICE.findall(prompt)
+    # Only from the last label on: looking from each would take the square of a long prompt.
+    asked = [match.end() for match in _ASKING.finditer(prompt)]
+    question = _QUOTED.match(prompt, asked[-1]) if asked else None
+    choices = _CHOICE.findall(prompt)
     if not question or not choices or not _CHOICES.search(prompt):
         return None
     most = _MOST.search(prompt)

@@ -9,6 +9,8 @@ from ._content import Content, Unreadable
 __all__ = ["read_office"]
 
 _MISSING = "office files need an extra: pip install 'qaip-integrations[sandbox-office]'"
+_UNPACKED = 200_000_000  # bytes
+_TIMES, _ALWAYS = 100, 2_000_000  # text packs to a tenth; a bomb to a thousandth
 _CONVERTERS = {".docx": "DocxConverter", ".pptx": "PptxConverter", ".xlsx": "XlsxConverter"}
 
 
@@ -26,6 +28,7 @@ def read_office(suffix: str) -> Callable[[bytes], Content]:
         file = io.BytesIO(data)
         if not zipfile.is_zipfile(file):
             raise Unreadable(f"a broken {suffix} file, or one with a password")
+        _bound(file, len(data))
         # One converter, not MarkItDown's choice of them: that would read a broken file as text.
         converter = getattr(converters, _CONVERTERS[suffix])()
         try:
@@ -37,3 +40,18 @@ def read_office(suffix: str) -> Callable[[bytes], Content]:
         return Content(found.markdown, (found.title or "").strip())
 
     return read
+
+
+def _bound(file: io.BytesIO, size: int) -> None:
+    """Refuse a file whose parts take far more room than it does itself.
+
+    Raises:
+        Unreadable: it is such a file, or a broken one.
+    """
+    try:
+        unpacked = sum(part.file_size for part in zipfile.ZipFile(file).infolist())
+    except (zipfile.BadZipFile, ValueError, NotImplementedError) as error:
+        raise Unreadable(f"a broken file: {error}") from error
+    allowed = min(_UNPACKED, size * _TIMES + _ALWAYS)
+    if unpacked > allowed:
+        raise Unreadable(f"unpacks to {unpacked:,} bytes, more than {allowed:,}")

@@ -1,11 +1,18 @@
 """PDF files, page by page."""
 
+from __future__ import annotations
+
 import io
+from typing import TYPE_CHECKING
 
 from ._content import Content, Unreadable
 
+if TYPE_CHECKING:
+    from pypdf import PageObject, PdfReader
+
 __all__ = ["read_pdf"]
 
+_PAGE, _FILE = 2_000_000, 40_000_000  # bytes of instructions, or characters
 _MISSING = "PDF needs an extra: pip install 'qaip-integrations[sandbox-pdf]'"
 
 
@@ -23,7 +30,7 @@ def read_pdf(data: bytes) -> Content:
         reader = PdfReader(io.BytesIO(data))
         if reader.is_encrypted and not reader.decrypt(""):
             raise Unreadable("encrypted: save it without a password")
-        pages = [page.extract_text() for page in reader.pages]
+        pages = _texts(reader)
         title = str((reader.metadata and reader.metadata.title) or "").strip()
     except Unreadable:
         raise
@@ -32,3 +39,28 @@ def read_pdf(data: bytes) -> Content:
     if not any(page.strip() for page in pages):
         raise Unreadable("a PDF without text: scanned pages need text recognition (OCR) first")
     return Content("\f".join(page.replace("\f", "\n") for page in pages), title)
+
+
+def _texts(reader: PdfReader) -> list[str]:
+    """Return the text of each page.
+
+    Raises:
+        Unreadable: a page, or all of them together, would take long: a small file may unpack to
+            a large one.
+    """
+    texts: list[str] = []
+    total = 0
+    for number, page in enumerate(reader.pages, 1):
+        size = _size(page)
+        text = page.extract_text() if size <= _PAGE else ""
+        size = max(size, len(text))
+        total += size
+        if size > _PAGE or total > _FILE:
+            raise Unreadable(f"page {number} unpacks to too much: {size:,}, in all {total:,} bytes")
+        texts.append(text)
+    return texts
+
+
+def _size(page: PageObject) -> int:
+    contents = page.get_contents()
+    return 0 if contents is None else len(contents.get_data())

@@ -85,17 +85,18 @@ def _record(value: Any) -> tuple[str, str, str]:
     if not isinstance(value, dict):
         return "", _plain(value), ""
     fields = {str(name): _plain(field) for name, field in value.items()}
-    title = _named(fields, _TITLES)
-    text = _named(fields, _TEXTS)
-    url = next((u for name in _URLS if (u := web_address(fields.get(name, "")))), "")
-    used = {title, text, url}
-    others = [f"{name}: {field}" for name, field in fields.items() if field and field not in used]
-    return title, "\n\n".join(part for part in (text, "\n".join(others)) if part), url
+    lower = {name.lower(): name for name in fields if fields[name]}
+    titled = _first(lower, _TITLES)
+    told = _first(lower, _TEXTS)
+    linked = _first({low: n for low, n in lower.items() if web_address(fields[n])}, _URLS)
+    title, text, url = (fields[name] if name else "" for name in (titled, told, linked))
+    used = {titled, told, linked}
+    others = [f"{name}: {fields[name]}" for name in fields if fields[name] and name not in used]
+    return title, "\n\n".join(part for part in (text, "\n".join(others)) if part), web_address(url)
 
 
-def _named(fields: Mapping[str, str], names: Iterable[str]) -> str:
-    lower = {name.lower(): field for name, field in fields.items()}
-    return next((lower[name] for name in names if lower.get(name)), "")
+def _first(names: Mapping[str, str], usual: Iterable[str]) -> str:
+    return next((names[name] for name in usual if name in names), "")
 
 
 def _plain(value: Any) -> str:
@@ -115,7 +116,7 @@ def _joined(records: Iterable[tuple[str, str, str]]) -> Content:
         text = body or title
         if not text:
             continue
-        passages.extend(_shifted(cut(text), length, title, url))
+        passages.extend(_shifted(cut(text, title), length, title, url))
         parts.append(text)
         length += len(text) + 2
     return Content("\n\n".join(parts), passages=tuple(passages))

@@ -2,12 +2,13 @@
 
 import re
 
+from qaip_sandbox.chunking import front_matter
+
 from ._content import Content, decoded, web_address
 
 __all__ = ["read_text"]
 
-_FRONT_MATTER = re.compile(r"\A---[ \t]*\n(.*?)^---[ \t]*$", re.DOTALL | re.MULTILINE)
-_FACT = re.compile(r"^(title|url)[ \t]*:[ \t]*(\S[^\n]*?)[ \t]*$", re.MULTILINE)
+_FACT = re.compile(r"^(title|url)[ \t]*+:([^\n]*)$", re.MULTILINE)
 
 
 def read_text(data: bytes) -> Content:
@@ -17,7 +18,7 @@ def read_text(data: bytes) -> Content:
         Unreadable: the data is not text.
     """
     text = decoded(data)
-    front = _FRONT_MATTER.match(text)
-    facts = dict(_FACT.findall(front[1])) if front else {}
-    title = facts.get("title", "").strip("\"'")
+    front = front_matter(text)
+    facts = dict(_FACT.findall(front["facts"])) if front else {}
+    title = facts.get("title", "").strip().strip("\"'")
     return Content(text, title, web_address(facts.get("url", "")))

@@ -120,18 +120,15 @@ async def _said(call: Call, app: App, run: Run, asked: _Asked) -> Answered:
         resources=cited(switches, answer.hits),
     )
     noted(call, task, answer, script.text)
-    call.remembered(Past).messages.put(
-        answered.id,
-        Message(
-            id=answered.id,
-            user=run.user,
-            conversation=asked.conversation,
-            inputs=asked.inputs,
-            query=asked.question,
-            answer=script.text,
-            created=answered.created,
-            resources=answered.resources,
-        ),
+    call.remembered(Past).messages[answered.id] = Message(
+        id=answered.id,
+        user=run.user,
+        conversation=asked.conversation,
+        inputs=asked.inputs,
+        query=asked.question,
+        answer=script.text,
+        created=answered.created,
+        resources=answered.resources,
     )
     return answered
 
@@ -161,10 +158,11 @@ def _known(call: Call, user: str, fields: dict[str, Json]) -> Conversation | Non
     wanted = fields["conversation_id"]
     if not wanted:
         return None
-    found = call.remembered(Past).conversations.get(wanted)
+    past = call.remembered(Past)
+    found = past.conversations.get(wanted)
     if found is None or found.user != user:
         raise not_found(call, call.switched(DifySwitches), "Conversation Not Exists.")
-    found.updated = int(time.time())
+    past.renew(found)
     return found
 
 
@@ -173,5 +171,5 @@ def _begun(call: Call, user: str, fields: dict[str, Json], inputs: dict[str, Jso
     created = int(time.time())
     name = named or "New conversation"
     conversation = Conversation(request_id(), user, name, inputs, created, created)
-    call.remembered(Past).conversations.put(conversation.id, conversation)
+    call.remembered(Past).conversations[conversation.id] = conversation
     return conversation

@@ -50,15 +50,18 @@ def _same(have: Json, value: Any) -> bool:
 
 
 def _compared(have: Json, value: Any) -> float:
-    """Return the difference of two numbers, not a number where one is none."""
+    """Return the difference of two numbers; not a number where one is none."""
     try:
         return float(have) - float(value)
+    except OverflowError:
+        return float("-inf") if value > 0 else float("inf")  # no document has so large a number
     except (TypeError, ValueError):
         return float("nan")
 
 
 def _listed(have: Json, value: Any) -> bool:
-    return str(have) in (value.split(",") if isinstance(value, str) else value)
+    many = value.split(",") if isinstance(value, str) else value
+    return str(have) in (many if isinstance(many, Sequence) else [str(many)])
 
 
 _OPERATORS: Mapping[str, Callable[[Any, Any], bool]] = {

@@ -124,7 +124,7 @@ def _settings(call: Call, switches: DifySwitches, model: dict[str, Json]) -> _Se
             raise refusal(switches, 500, "internal_server_error", f"'{key}'")
     method = model.get("search_method", _KEYWORDS if switches.economy else "semantic_search")
     method = method.value if isinstance(method, RetrievalMethod) else method
-    if method not in {known.value for known in RetrievalMethod}:
+    if method not in [known.value for known in RetrievalMethod]:
         return None
     scores = method != _KEYWORDS
     floor = _floor(switches, model) if scores else 0.0

@@ -24,8 +24,8 @@ _SPEECH = "//uQxAAAAAAAAAAAAAAAAAAAAAAA"  # base64, as the service sends its aud
 class Answered:
     """What one run answers.
 
-    `conversation` is "" for a completion app, and `mode` the kind of the app. `sent` counts the
-    steps that have been streamed; `over` says that none is left.
+    `conversation` is "" for a completion app, and `mode` the kind of the app. `made` counts the
+    steps that are ready to be streamed, `sent` those that were; `over` says that none is left.
     """
 
     switches: DifySwitches
@@ -37,6 +37,7 @@ class Answered:
     resources: list[Json]
     id: str = field(default_factory=request_id)
     created: int = field(default_factory=lambda: int(time.time()))
+    made: int = 0
     sent: int = 0
     over: bool = False
 
@@ -63,7 +64,7 @@ class Answered:
             batch.append(self._frame(body))
             if len(batch) == self.switches.batch:
                 yield b"".join(batch)
-                batch = []
+                batch, self.sent = [], self.made
         if batch:
             yield b"".join(batch)
 
@@ -76,7 +77,6 @@ class Answered:
         return event(body, ending, profile_of(self.switches).encode)
 
     def _events(self) -> Iterator[Json]:
-        failure = failure_of(self.switches)
         if self.switches.unknown_event:
             yield self._head("weather") | {"forecast": "sunny"}
         if self.switches.file:
@@ -84,11 +84,10 @@ class Answered:
                 "id": self.id, "type": "image", "belongs_to": "assistant", "url": _PICTURE,
             }  # fmt: skip
         for name, text in self.script.steps:
-            if failure and self.sent == self.switches.failure_after:
-                break
+            self.made += 1
             yield self._piece(name, text)
-            self.sent += 1
         self.over = True
+        failure = failure_of(self.switches)
         if failure:
             head = self._head("error")
             del head["task_id"]

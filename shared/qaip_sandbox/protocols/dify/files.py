@@ -1,5 +1,6 @@
 """Files: uploads, and what a call may do with them."""
 
+import logging
 import time
 import uuid
 from collections.abc import AsyncGenerator, Mapping, Sequence
@@ -34,6 +35,9 @@ _KINDS: Mapping[str, str] = {
 }
 _METHODS = ("remote_url", "local_file", "tool_file")
 
+# Who sends a broken form is answered; a library does not also print it, unless it is told to log.
+logging.getLogger("python_multipart").addHandler(logging.NullHandler())
+
 
 @dataclass(frozen=True, slots=True)
 class _Upload:
@@ -65,7 +69,7 @@ async def upload(call: Call) -> Response:
 
 def _described(call: Call, given: _Upload, extension: str, user: str) -> Json:
     id_ = request_id()
-    call.remembered(Past).files.put(id_, given.name)
+    call.remembered(Past).files[id_] = given.name
     profile = profile_of(call.switched(DifySwitches))
     preview: Json = {"preview_url": None} if profile.links else {}
     source = f"https://sandbox.invalid/files/{id_}/file-preview"

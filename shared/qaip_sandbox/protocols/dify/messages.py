@@ -1,6 +1,5 @@
 """What a user does with earlier answers: rate them, list them, name their conversations."""
 
-import time
 import uuid
 from collections.abc import Sequence
 from typing import Any, Literal, TypeVar
@@ -23,6 +22,7 @@ __all__ = ["conversations", "feedback", "messages", "rename"]
 _Listed = TypeVar("_Listed", Message, Conversation)
 _PAGE = 20
 _MOST = 100
+_DIGITS = 20  # of numbers that are worth reading
 _NOBODY = "DEFAULT-USER"
 
 
@@ -71,7 +71,7 @@ async def messages(call: Call) -> Response:
     conversation = call.remembered(Past).conversations.get(wanted)
     if conversation is None or conversation.user != user:
         raise not_found(call, switches, "Conversation Not Exists.")
-    past = [m for m in call.remembered(Past).messages if m.conversation == wanted]
+    past = [m for m in call.remembered(Past).messages.values() if m.conversation == wanted]
     page, more = _page(call, past[::-1], "first_id")
     return told(switches, _listing(call, [_message(switches, m) for m in page[::-1]], more=more))
 
@@ -79,7 +79,7 @@ async def messages(call: Call) -> Response:
 async def conversations(call: Call) -> Response:
     """List a user's conversations, the latest first."""
     switches, user = _reader(call)
-    mine = [c for c in call.remembered(Past).conversations if c.user == user]
+    mine = [c for c in call.remembered(Past).conversations.values() if c.user == user]
     page, more = _page(call, mine[::-1], "last_id")
     return told(switches, _listing(call, [_conversation(c) for c in page], more=more))
 
@@ -96,7 +96,7 @@ async def rename(call: Call) -> Response:
         raise not_found(call, switches, "Conversation Not Exists.")
     if not fields["auto_generate"]:
         found.name = fields["name"] or found.name
-    found.updated = int(time.time())
+    call.remembered(Past).renew(found)
     return told(switches, _conversation(found))
 
 
@@ -122,7 +122,9 @@ def _is_uuid(text: str) -> bool:
 
 def _limit(call: Call) -> int:
     given = call.parameters.get("limit", "")
-    return min(max(int(given), 1), _MOST) if given.isdecimal() else _PAGE
+    if not given.isdecimal():
+        return _PAGE
+    return min(max(int(given), 1), _MOST) if len(given) < _DIGITS else _MOST
 
 
 def _page(call: Call, items: Sequence[_Listed], after: str) -> tuple[Sequence[_Listed], bool]:

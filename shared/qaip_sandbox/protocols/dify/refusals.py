@@ -35,12 +35,23 @@ BASE_PATH = "/dify/v1"
 DATASET_KEY = "DIFY_DATASET_API_KEY"
 
 _CONTACT = "Internal Server Error, please contact support."
+_CLOSED: Mapping[str, str] = {
+    "disabled": "The app's API service has been disabled.",
+    "deleted": "The app no longer exists.",
+    "abnormal": "The app's status is abnormal.",
+    "archived": "The workspace's status is archived.",
+}
+_BAD_KEY = "Access token is invalid"
 _FAILURES: Mapping[int, tuple[str, str]] = {
     400: ("bad_request", "The request could not be understood."),
+    402: ("payment_required", "The quota of the plan is used up."),
+    403: ("forbidden", _CLOSED["disabled"]),
     405: ("method_not_allowed", "The method is not allowed for the requested URL."),
     408: ("request_timeout", "The request did not arrive in time."),
+    409: ("conflict", "Another request has changed this meanwhile."),
     413: ("request_entity_too_large", "The request is too large."),
     415: ("unsupported_media_type", "The media type of the request is not supported."),
+    422: ("unprocessable_entity", "The request is well formed, but cannot be processed."),
     429: ("too_many_requests", "Too many requests. Please try again later."),
     500: ("internal_server_error", _CONTACT),
 }
@@ -50,15 +61,16 @@ _PAGE = """<!doctype html>
 <h1>{phrase}</h1>
 <p>{words}</p>
 """
-# What the service sends through a proxy, and the proxy answers in its place.
-_BEHIND = frozenset({502, 503, 504})
-_AT_THE_EDGE: Mapping[int, str] = {429: "1015"}
-_CLOSED: Mapping[str, str] = {
-    "disabled": "The app's API service has been disabled.",
-    "deleted": "The app no longer exists.",
-    "abnormal": "The app's status is abnormal.",
-    "archived": "The workspace's status is archived.",
+# The service is behind a proxy, which answers so in its place.
+_BEHIND: Mapping[int, str] = {
+    502: "Bad Gateway",
+    503: "Service Unavailable",
+    504: "Gateway Timeout",
+    520: "Web Server Returned an Unknown Error",
+    524: "A Timeout Occurred",
+    529: "Site Is Overloaded",
 }
+_AT_THE_EDGE: Mapping[int, str] = {429: "1015"}
 _NO_DATASET: Mapping[str, tuple[int, str, str]] = {
     "disabled": (403, "forbidden", "Dataset api access is not enabled."),
     "limited": (
@@ -119,7 +131,7 @@ def not_found(call: Call, switches: DifySwitches, message: str) -> Refusal:
 def nowhere(switches: DifySwitches, words: str | None = None) -> Response:
     """Answer that there is no such route."""
     told_by = {k: v for k, v in headers(switches).items() if k.startswith("X-")}
-    return _page(404, words or "There is no such page.", told_by)
+    return _page(404, "Not Found", words or "There is no such page.", told_by)
 
 
 def authorize(call: Call, key_name: str) -> Response | None:
@@ -127,12 +139,9 @@ def authorize(call: Call, key_name: str) -> Response | None:
     switches = call.switched(DifySwitches)
     if call.record.path == f"{BASE_PATH}/":
         return None  # the service greets, or does not know, everybody here
-    message = _unauthorized(call, key_name)
+    message = _wrong_key(call, key_name)
     if message:
-        response = _error(switches, 401, "unauthorized", message)
-        if not profile_of(switches).restful:
-            response.headers["WWW-Authenticate"] = 'Bearer realm="api"'
-        return response
+        return _unauthorized(switches, message)
     if key_name == DATASET_KEY:
         closed = _NO_DATASET.get(switches.dataset)
         return _error(switches, *closed) if closed else None
@@ -140,13 +149,20 @@ def authorize(call: Call, key_name: str) -> Response | None:
     return _error(switches, 403, "forbidden", closed_app) if closed_app else None
 
 
-def _unauthorized(call: Call, key_name: str) -> str:
+def _unauthorized(switches: DifySwitches, message: str) -> Response:
+    response = _error(switches, 401, "unauthorized", message)
+    if not profile_of(switches).restful:
+        response.headers["WWW-Authenticate"] = 'Bearer realm="api"'
+    return response
+
+
+def _wrong_key(call: Call, key_name: str) -> str:
     scheme, _, token = call.headers.get("authorization", "").partition(" ")
     if not token:
         return "Authorization header must be provided and start with 'Bearer'"
     if scheme.lower() != "bearer":
         return "Authorization scheme must be 'Bearer'"
-    return "" if token.strip() == call.key(key_name) else "Access token is invalid"
+    return "" if token.strip() == call.key(key_name) else _BAD_KEY
 
 
 def failed(status: int, switches: Switches, message: str | None) -> Response:
@@ -157,7 +173,9 @@ def failed(status: int, switches: Switches, message: str | None) -> Response:
     if profile_of(chosen).proxied and status in {*_BEHIND, *_AT_THE_EDGE}:
         return mark_of_the_edge(status)
     if status in _BEHIND:
-        return _page(status, message or "The gateway got no answer.", {})
+        return _page(status, _BEHIND[status], message or "The gateway got no answer.", {})
+    if status == 401:
+        return _unauthorized(chosen, message or _BAD_KEY)
     code, words = _FAILURES.get(status, ("unknown", responses.get(status, "Error")))
     return _error(chosen, status, code, message or words)
 
@@ -168,8 +186,8 @@ def mark_of_the_edge(status: int) -> Response:
     return Response(text, status, media_type="text/plain; charset=UTF-8")
 
 
-def _page(status: int, words: str, told_by: Mapping[str, str]) -> Response:
-    text = _PAGE.format(status=status, phrase=responses[status], words=words)
+def _page(status: int, phrase: str, words: str, told_by: Mapping[str, str]) -> Response:
+    text = _PAGE.format(status=status, phrase=phrase, words=words)
     return Response(text, status, told_by, "text/html")
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 from qaip_sandbox.answers import generate
 
+from .failures import failure_of
 from .profiles import profile_of
 from .switches import DifySwitches
 
@@ -42,7 +43,15 @@ def heard(steps: Iterable[tuple[str, str]]) -> str:
 
 
 def script_of(switches: DifySwitches, text: str) -> Script:
-    """Return how `text` is said under these switches."""
+    """Return how `text` is said under these switches: up to its failure, where it fails."""
+    script = _meant(switches, text)
+    if failure_of(switches) is None:
+        return script
+    said = script.steps[: switches.failure_after]
+    return replace(script, steps=said, text=heard(said))
+
+
+def _meant(switches: DifySwitches, text: str) -> Script:
     if switches.moderation == "input":
         return Script(tuple((TEXT, c) for c in PRESET), PRESET, 0, modelled=False)
     script = _plain(switches, text)

@@ -29,16 +29,19 @@ async def stream(answered: Answered, pace: Pace, record: Record) -> _Frames:
     seconds = switches.max_execution
     until = None if seconds is None else asyncio.get_running_loop().time() + seconds
     mark = _MARK if switches.bom else b""
-    async with aclosing(pace.walk(answered.frames(), ping_of(crlf=switches.crlf))) as frames:
-        while frame := await _next(frames, run, until):
-            # Whoever reads the last event may call again at once.
-            run.ended = answered.over
-            yield mark + frame
-            mark = b""
-    if frame is None:
-        run.ended = True
-        cut_short(record, heard(answered.script.steps[: answered.sent]))
-        yield mark + answered.halted()
+    try:
+        async with aclosing(pace.walk(answered.frames(), ping_of(crlf=switches.crlf))) as frames:
+            while frame := await _next(frames, run, until):
+                # Whoever reads the last event may call again at once.
+                run.ended = answered.over
+                yield mark + frame
+                mark = b""
+        if frame is None:
+            run.ended = True
+            cut_short(record, heard(answered.script.steps[: answered.sent]))
+            yield mark + answered.halted()
+    finally:
+        run.ended = True  # also where the client has gone
 
 
 async def _next(frames: _Frames, run: Run, until: float | None) -> bytes | None:

@@ -26,7 +26,7 @@ def _authorize(call: Call, key_name: str) -> Response | None:
 
 
 def _failed(status: int, switches: Switches, message: str | None) -> Response:
-    words, code = FAILURES.get(status, ("The service has failed", "INTERNAL"))
+    words, code = FAILURES.get(status) or FAILURES[status // 100 * 100]
     return refusal(Flaw(status, message or words, code), _own(switches))
 
 

@@ -74,7 +74,7 @@ def _quoted(value: str) -> str:
 
 
 class Budget:
-    """The tokens that one choice may use; `spent` once they were too few.
+    """The tokens that one choice may use; `spent` says that they were too few for the last text.
 
     Args:
         tokens: How many there are, 0 or more.
@@ -92,7 +92,7 @@ class Budget:
             text, stop = _through(text, stop), ()
         generation = generate(text, stop, self._left)
         self._left -= len(generation.pieces)
-        self.spent = self.spent or generation.finish_reason == "length"
+        self.spent = generation.finish_reason == "length"
         return generation
 
 

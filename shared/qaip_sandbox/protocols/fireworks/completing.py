@@ -8,9 +8,11 @@ from qaip_sandbox._wire import Json, Stream, json_response
 from qaip_sandbox.answers import Answer, Generation
 from qaip_sandbox.protocols._answering import noted, sought
 from qaip_sandbox.protocols._messages import text_of
+from qaip_sandbox.protocols._returned import returned
 from qaip_sandbox.protocols._tasks import Task, task_of, task_of_text
+from qaip_sandbox.protocols._thinking import thought_about
 from qaip_sandbox.service import Call, Library
-from qaip_sandbox.text import pieces, sentences, terms
+from qaip_sandbox.text import pieces, sentences
 
 from .chat import Chat, Function
 from .choice import Budget, Choice, ToolCall, as_text, thought
@@ -21,7 +23,7 @@ from .parsing import parse
 from .reply import Reply
 from .sampling import Completion, Sampling
 from .switches import FireworksSwitches
-from .tools import chosen, new_id, results, written
+from .tools import chosen, new_id, written
 
 __all__ = ["chat", "complete"]
 
@@ -58,13 +60,16 @@ async def chat(call: Call) -> Response:
     task = task_of(messages)
     tools = chosen(request, task.question)
     arguments = written(tools, task.question)
-    told = _told(call.library, task.question, results(request))
+    told = _told(call.library, task.question, returned(messages))
     answer = Answer((), ()) if tools or told else await sought(call, task)
+    if tools:
+        # What an application makes of a call is its own affair: no text is right or wrong.
+        noted(call, task, answer, "")
 
     def choice(variant: int) -> Choice:
         budget = Budget(limit, keeps_stop_word=switches.keeps_stop_word)
         apart = switches.reasoning == "field"
-        thoughts = _reasoning(task.question) if request.reasons else ""
+        thoughts = thought_about(task.question) if request.reasons else ""
         # A model that thinks in its content says its first words there.
         spoken = "" if apart or not thoughts else thought(thoughts)
         reasoning = budget.spend(thoughts).pieces if apart and thoughts else ()
@@ -138,11 +143,6 @@ def _told(library: Library, question: str, texts: Sequence[str]) -> str:
     best = max(values.values(), default=0.0)
     quotes = [text for text in values if best and values[text] >= best / 2] or found
     return " ".join(quotes[:_SENTENCES]) or "nothing."
-
-
-def _reasoning(question: str) -> str:
-    sought = ", ".join(term.stem for term in terms(question)) or "nothing in particular"
-    return f"I look for sentences about these words: {sought}."
 
 
 async def _respond(

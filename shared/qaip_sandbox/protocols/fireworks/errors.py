@@ -9,26 +9,33 @@ from starlette.responses import Response
 from qaip_sandbox._wire import Json, Refusal, json_response, request_id
 from qaip_sandbox.service import Call, Handler
 
-from .switches import FireworksSwitches
+from .switches import Envelope, FireworksSwitches
 
 __all__ = ["FAILURES", "Flaw", "envelope", "invalid", "refusal", "telling"]
 
 _INVALID = "invalid_request_error"
 
-FAILURES = {
+FAILURES: dict[int, tuple[str, str | None]] = {
+    400: ("The request can not be served", None),
     401: ("The API key you provided is invalid.", "UNAUTHORIZED"),
     402: ("Your account has reached its spending limit", "PAYMENT_REQUIRED"),
     403: ("Your API key has no right to do this", "PERMISSION_DENIED"),
     404: ("Path not found", "NOT_FOUND"),
     405: ("Method not allowed", "METHOD_NOT_ALLOWED"),
     408: ("Request timed out", "REQUEST_TIMEOUT"),
+    409: ("The request is in conflict with another one", "CONFLICT"),
     412: ("Your account is suspended", "PRECONDITION_FAILED"),
     413: ("Request body too large", "PAYLOAD_TOO_LARGE"),
+    415: ("The request body must be application/json", "UNSUPPORTED_MEDIA_TYPE"),
+    422: ("The request body has fields that can not be used", "UNPROCESSABLE_ENTITY"),
     429: ("rate limit exceeded, please try again later", "too_many_requests"),
     500: ("Internal server error", "INTERNAL"),
     502: ("Bad gateway", "BAD_GATEWAY"),
     503: ("The service is overloaded, please try again later", "SERVICE_UNAVAILABLE"),
     504: ("The engine did not answer in time", "DEADLINE_EXCEEDED"),
+    520: ("The gateway got no usable answer", "UNKNOWN"),
+    524: ("The gateway waited too long for an answer", "GATEWAY_TIMEOUT"),
+    529: ("The service is overloaded, please try again later", "OVERLOADED"),
 }
 """The service's own words for a status, and its code."""
 
@@ -65,7 +72,8 @@ def telling(handler: Handler) -> Handler:
 
 def refusal(flaw: Flaw, switches: FireworksSwitches) -> Response:
     """Return the answer that tells a flaw."""
-    form = switches.envelope or (switches.facts.unauthorised if flaw.status == 401 else "error")
+    own: dict[int, Envelope] = {401: switches.facts.unauthorised, 422: "detail"}
+    form = switches.envelope or own.get(flaw.status, "error")
     headers = {"x-request-id": request_id()} if switches.facts.details else {}
     if form == "html":
         phrase = f"{flaw.status} {responses.get(flaw.status, 'Error')}"
@@ -99,7 +107,7 @@ def _fault(flaw: Flaw) -> Json:
 
 
 def _detail(flaw: Flaw) -> Json:
-    if flaw.status == 400:
+    if flaw.status in (400, 422):
         return {"detail": [{"loc": ["body"], "msg": flaw.message, "type": "value_error"}]}
     return {"detail": flaw.message}
 

@@ -1,5 +1,6 @@
 """Embeddings, and the ranking of documents by them."""
 
+import asyncio
 import struct
 from base64 import b64encode
 from collections.abc import Mapping
@@ -13,6 +14,7 @@ from qaip_sandbox.service import Call
 from qaip_sandbox.text import pieces
 from qaip_sandbox.vectors import cosine, embed
 
+from .errors import invalid
 from .parsing import check_model, validated
 from .sampling import Strict
 from .switches import FireworksSwitches
@@ -20,6 +22,7 @@ from .switches import FireworksSwitches
 __all__ = ["embeddings", "rerank"]
 
 _DIMENSIONS = 768
+_MOST = 2048 * 1024  # numbers in one answer, whose text is 10 MB
 
 _Item = TypeVar("_Item")
 _Text = Annotated[str, Field(min_length=1)]
@@ -69,11 +72,16 @@ async def embeddings(call: Call) -> Response:
     request = validated(_Embedding, call)
     check_model(request.model)
     texts, size = request.texts, request.dimensions or _DIMENSIONS
+    if len(texts) * size > _MOST:
+        told = f"{len(texts)} inputs of {size} dimensions are more than {_MOST} numbers"
+        raise invalid(f"{told}: send fewer inputs, field: 'dimensions', value: {size}")
     encode = _packed if request.encoding_format == "base64" else list[float]
-    data = [
-        {"index": n, "embedding": encode(embed(text, size)), "object": "embedding"}
-        for n, text in enumerate(texts)
-    ]
+
+    def embedded() -> Json:
+        vectors = (encode(embed(text, size)) for text in texts)
+        return [{"index": n, "embedding": v, "object": "embedding"} for n, v in enumerate(vectors)]
+
+    data = await asyncio.to_thread(embedded)
     usage = _usage(texts)
     body = {"data": data, "model": request.model, "object": "list", "usage": usage}
     return json_response(body, headers=_headers(call, usage["prompt_tokens"]))
@@ -83,8 +91,7 @@ async def rerank(call: Call) -> Response:
     """Rank documents by their likeness to a query."""
     request = validated(_Ranking, call)
     check_model(request.model or "")
-    asked = embed(request.query, _DIMENSIONS)
-    scores = [max(cosine(asked, embed(text, _DIMENSIONS)), 0.0) for text in request.documents]
+    scores = await asyncio.to_thread(_scores, request)
     best = sorted(range(len(scores)), key=lambda n: -scores[n])[: request.top_n]
     usage = _usage([request.query, *request.documents])
     older = call.switched(FireworksSwitches).facts.ranking == "results"
@@ -92,7 +99,7 @@ async def rerank(call: Call) -> Response:
     data = [
         {
             "index": n,
-            "relevance_score": min(scores[n], 1.0),
+            "relevance_score": scores[n],
             **({named: request.documents[n]} if request.return_documents else {}),
         }
         for n in best
@@ -101,6 +108,13 @@ async def rerank(call: Call) -> Response:
     if not older:
         body = {"object": "list", "model": request.model, "data": data, "usage": usage}
     return json_response(body, headers=_headers(call, usage["prompt_tokens"]))
+
+
+def _scores(request: _Ranking) -> list[float]:
+    asked = embed(request.query, _DIMENSIONS)
+    alike = (cosine(asked, embed(text, _DIMENSIONS)) for text in request.documents)
+    # A vector and itself may come to a little more than 1.
+    return [min(max(score, 0.0), 1.0) for score in alike]
 
 
 def _packed(vector: list[float]) -> str:

@@ -18,8 +18,9 @@ class FireworksSwitches(Switches):
 
     Args:
         profile: How it was at a time. "classic": the 0.x clients' days, UUIDs as ids, 200 tokens
-            of chat, unknown fields ignored, the stop word kept. "2025": 2,048 tokens of chat, facts
-            of models, both kinds of log-probabilities. "2026": `chatcmpl-` ids, rate and cache
+            of chat, unknown fields ignored, the stop word kept; its list of models tells the owner
+            too, as clients of that time fail without one. "2025": 2,048 tokens of chat, facts of
+            models, both kinds of log-probabilities. "2026": `chatcmpl-` ids, rate and cache
             figures, unknown fields refused.
         usage: Where a stream tells it: with the finish reason, in a trailing chunk that has no
             choices, in both, or nowhere. The trailing chunk comes only to requests with

@@ -4,12 +4,11 @@ from collections.abc import Sequence
 
 from qaip_sandbox._wire import request_id
 from qaip_sandbox.protocols._functions import Unusable, arguments, wanted
-from qaip_sandbox.protocols._messages import text_of
 
 from .chat import Chat, Function, Named
 from .errors import invalid
 
-__all__ = ["chosen", "new_id", "results", "written"]
+__all__ = ["chosen", "new_id", "written"]
 
 
 def chosen(request: Chat, question: str) -> Sequence[Function]:
@@ -40,13 +39,3 @@ def written(functions: Sequence[Function], question: str) -> list[str]:
 def new_id() -> str:
     """Return an id for a call."""
     return f"call_{request_id().replace('-', '')[:24]}"
-
-
-def results(request: Chat) -> list[str]:
-    """Return what the tools said last, if nobody has spoken since; else nothing."""
-    found: list[str] = []
-    for message in reversed(request.messages):
-        if message.role != "tool":
-            break
-        found.insert(0, text_of(message.model_dump()["content"]))
-    return found

@@ -1,7 +1,5 @@
 """The agents of PAIS: chats over a knowledge base, with citations and sessions."""
 
-from collections import OrderedDict
-from collections.abc import Sequence
 from dataclasses import replace
 
 from starlette.responses import Response
@@ -9,6 +7,7 @@ from starlette.responses import Response
 from qaip_sandbox._wire import Json, request_id
 from qaip_sandbox.answers import Answer
 from qaip_sandbox.service import Call
+from qaip_sandbox.shelf import Shelf
 
 from .answering import send, speak
 from .bases import Base, bases
@@ -21,28 +20,13 @@ from .request import AgentChat, AgentCompletion, parse
 
 __all__ = ["agent", "agents", "chat", "complete"]
 
-_MOST_SESSIONS = 1_000
 _LONGEST = 200
 _LONGEST_REFERENCE = 256
 _UNKNOWN = "No agent found with the specified ID or invalid Session ID"
 
 
-class _Sessions:
-    """What was said in each session; of very many sessions the oldest are lost."""
-
-    def __init__(self) -> None:
-        self._known: OrderedDict[tuple[str, str], list[Json]] = OrderedDict()
-
-    def find(self, agent: str, session: str) -> list[Json] | None:
-        """Return the messages of a session of an agent, or None if there is none."""
-        return self._known.get((agent, session))
-
-    def keep(self, agent: str, session: str, messages: Sequence[Json]) -> None:
-        """Store the messages of a session, the oldest of very many dropped."""
-        self._known[agent, session] = list(messages[-_LONGEST:])
-        self._known.move_to_end((agent, session))
-        if len(self._known) > _MOST_SESSIONS:
-            self._known.popitem(last=False)
+class _Sessions(Shelf[tuple[str, str], list[Json]]):
+    """What was said in each session, by the agent and the session."""
 
 
 async def agents(call: Call) -> Response:
@@ -85,7 +69,7 @@ async def _answer(
     if session:
         text = spoken.choices[0].generation.text
         answer = {"role": "assistant", "content": text}
-        call.remembered(_Sessions).keep(base.agent_id, session, [*told, answer])
+        call.remembered(_Sessions)[base.agent_id, session] = [*told, answer][-_LONGEST:]
     spoken = replace(spoken, chat=isinstance(request, AgentChat))
     more: dict[str, Json] = {"index_context_info": _cited(spoken.answer)}
     if session:
@@ -99,7 +83,7 @@ def _session(
     """Return the session that an answer is stored in, if any, and what was said in it before."""
     if request.store_in_session:
         session = str(request.store_in_session)
-        history = call.remembered(_Sessions).find(base.agent_id, session)
+        history = call.remembered(_Sessions).get((base.agent_id, session))
         if history is None:
             raise refused(call, 404, _UNKNOWN)
         return session, history

@@ -52,7 +52,8 @@ class Engine:
     keys in order. `null_usage` says that every chunk has a usage, which is null. `error` is the
     shape of its refusals, and of its failures in a stream, which it just ends if it has none.
     `strict_options` says that it refuses stream_options without a stream. `most` is the largest n,
-    and `choices` how many an answer has at most, for an engine that ignores n.
+    and `choices` how many an answer has at most, for an engine that ignores n. `counts_one` says
+    that the usage is that of one choice: on the end of each its own, else that of the first.
     """
 
     text: Form
@@ -73,6 +74,7 @@ class Engine:
     most: int | None = None
     choices: int | None = None
     strict_options: bool = False
+    counts_one: bool = False
 
 
 def _stamp() -> str:
@@ -162,6 +164,7 @@ ENGINES: Mapping[str, Engine] = {
         error="llama_server",
         model_engine="LLAMA_CPP",
         most=4,
+        counts_one=True,
     ),
     "llama_cpp_python": Engine(
         text=Form(

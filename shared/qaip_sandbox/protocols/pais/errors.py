@@ -1,62 +1,37 @@
 """How PAIS lets in and refuses, and how its engines fail."""
 
-from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
-from http import HTTPStatus
 
 from starlette.responses import Response
 
 from qaip_sandbox._wire import Json, Refusal, event, json_response, request_id
 from qaip_sandbox.service import Call, bearer
+from qaip_sandbox.shelf import Shelf
 from qaip_sandbox.switches import Switches
 
 from .engines import ENGINES
+from .statuses import status_of
 from .switches import PAISSwitches
 
 __all__ = ["authorize", "engine_error", "error_event", "failed", "ping", "refused", "unprocessable"]
 
-_MOST_TOKENS = 10_000
-
-_CODES: Mapping[int, str] = {
-    400: "BAD_REQUEST",
-    401: "UNAUTHORIZED",
-    404: "NOT_FOUND",
-    409: "CONFLICT",
-    422: "VALIDATION_ERROR",
-    429: "TOO_MANY_REQUESTS",
-    502: "AGENT_COMPLETION_FAILED",
-}
-_KINDS: Mapping[str, Mapping[int, str]] = {
-    "vllm": {
-        400: "BadRequestError",
-        401: "AuthenticationError",
-        404: "NotFoundError",
-        429: "RateLimitError",
-    },
-    "llama_server": {
-        400: "invalid_request_error",
-        401: "authentication_error",
-        404: "not_found_error",
-        503: "unavailable_error",
-    },
-}
-_OTHER = {"vllm": "InternalServerError", "llama_server": "server_error"}
+_CHALLENGE = {"WWW-Authenticate": "Bearer"}
 
 
-def _vllm(status: int, message: str, param: str | None = None) -> Json:
-    kind = _KINDS["vllm"].get(status, _OTHER["vllm"])
-    return {"error": {"message": message, "type": kind, "param": param, "code": status}}
+def _vllm(status: int, message: str) -> Json:
+    kind = status_of(status).vllm
+    return {"error": {"message": message, "type": kind, "param": None, "code": status}}
 
 
 def _llama_server(status: int, message: str) -> Json:
-    kind = _KINDS["llama_server"].get(status, _OTHER["llama_server"])
+    kind = status_of(status).llama_server
     if status == 503:  # while it loads, another part of it answers
         return {"error": {"message": message, "type": kind, "code": status}}
     return {"error": {"code": status, "message": message, "type": kind}}
 
 
 def _pais(status: int, message: str) -> Json:
-    return {"detail": [{"error_code": _CODES.get(status, "INTERNAL_ERROR"), "msg": message}]}
+    return {"detail": [{"error_code": status_of(status).code, "msg": message}]}
 
 
 _BODIES: Mapping[str, Callable[[int, str], Json]] = {
@@ -67,16 +42,19 @@ _BODIES: Mapping[str, Callable[[int, str], Json]] = {
 }
 
 
-def _refusal(switches: PAISSwitches, status: int, message: str, body: Json = None) -> Response:
-    """Return a refusal; `body` takes the place of FastAPI's own."""
-    headers = {"X-Request-ID": request_id()}
+def _refusal(
+    switches: PAISSwitches, status: int, message: str | None = None, body: Json = None
+) -> Response:
+    """Return a refusal in its own words or in `message`; `body` takes the place of FastAPI's."""
+    words = status_of(status).words
+    headers = {"X-Request-ID": request_id(), **(_CHALLENGE if status == 401 else {})}
     if switches.errors == "empty":
         return Response(status_code=status, headers=headers)
     if switches.errors == "html":
-        page = f"<html><body><h1>{status} {HTTPStatus(status).phrase}</h1></body></html>"
+        page = f"<html><body><h1>{status} {words}</h1></body></html>"
         return Response(page, status, headers, "text/html")
     if body is None or switches.errors not in ("fastapi", "pais"):
-        body = _BODIES[switches.errors](status, message)
+        body = _BODIES[switches.errors](status, message or words)
     response = json_response(body, status, headers)
     if switches.errors == "llama_server":
         response.headers["Content-Type"] = ENGINES["llama_server"].whole_type
@@ -122,19 +100,8 @@ def engine_error(
     return Refusal(Response(engine.write(body), status, headers))
 
 
-class _Tokens:
-    """How often each token was used; the oldest are forgotten."""
-
-    def __init__(self) -> None:
-        self._used: OrderedDict[str, int] = OrderedDict()
-
-    def use(self, token: str) -> int:
-        """Count one use, and return how many there were before it."""
-        before = self._used.get(token, 0)
-        self._used[token] = before + 1
-        if len(self._used) > _MOST_TOKENS:
-            self._used.popitem(last=False)
-        return before
+class _Uses(Shelf[str, int]):
+    """How often each token was used."""
 
 
 def authorize(call: Call, key_name: str) -> Response | None:
@@ -147,17 +114,17 @@ def authorize(call: Call, key_name: str) -> Response | None:
         return None
     words = "Invalid access token" if token else "Not authenticated"
     if switches.auth == "expiring" and token and token.startswith(key):
-        if call.remembered(_Tokens).use(token) < switches.requests_per_token:
+        uses = call.remembered(_Uses)
+        uses[token] = uses.get(token, 0) + 1
+        if uses[token] <= switches.requests_per_token:
             return None
         words = "The access token has expired"
-    response = _refusal(switches, 401, words)
-    response.headers["WWW-Authenticate"] = "Bearer"
-    return response
+    return _refusal(switches, 401, words)
 
 
 def failed(status: int, switches: Switches, message: str | None) -> Response:
     """Return any other failure."""
-    return _refusal(PAISSwitches.chosen(switches), status, message or HTTPStatus(status).phrase)
+    return _refusal(PAISSwitches.chosen(switches), status, message)
 
 
 def error_event(switches: Switches, message: str | None) -> bytes:

@@ -4,6 +4,7 @@ from starlette.responses import Response
 
 from qaip_sandbox._wire import Json, Refusal
 from qaip_sandbox.service import Call
+from qaip_sandbox.shelf import Shelf
 
 from .engines import ENGINES
 from .errors import engine_error, refused
@@ -18,17 +19,25 @@ _REFUSED_MODELS = {
 _COLD = "Error interacting with GenAI services"
 
 
-class _Counts:
-    """How many requests were hindered, by the name of the switch."""
+class _Counts(Shelf[tuple[str, int], int]):
+    """How many requests were hindered, by the name of a switch and by what it is set to.
 
-    def __init__(self) -> None:
-        self._hindered: dict[str, int] = {}
+    Thus those who ask for other numbers, or for none, do not disturb each other.
+    """
 
-    def hinders(self, name: str, most: int) -> bool:
-        """Count one more, if there are still fewer than `most`."""
-        before = self._hindered.get(name, 0) if most else 0
-        self._hindered[name] = min(before + 1, most)
-        return before < most
+
+def _hinders(call: Call, name: str) -> bool:
+    """Count one more, and say whether it is one of those that the switch `name` hinders."""
+    switches = call.switched(PAISSwitches)
+    most: int = getattr(switches, name)
+    counts = call.remembered(_Counts)
+    if most:
+        counts[name, most] = counts.get((name, most), 0) + 1
+        return counts[name, most] <= most
+    if name in switches.model_fields_set:
+        for key in [key for key in counts if key[0] == name]:
+            del counts[key]
+    return False
 
 
 def check_model(call: Call, model: str) -> None:
@@ -39,18 +48,16 @@ def check_model(call: Call, model: str) -> None:
 
 def check_ready(call: Call) -> None:
     """Refuse a request as long as the engine is starting."""
-    switches = call.switched(PAISSwitches)
-    counts = call.remembered(_Counts)
-    if counts.hinders("not_ready", switches.not_ready):
+    if _hinders(call, "not_ready"):
         raise refused(call, *_REFUSED_MODELS["not-ready-model"])
-    if counts.hinders("cold_start", switches.cold_start):
+    if _hinders(call, "cold_start"):
         fault = {"error_code": "AGENT_COMPLETION_FAILED", "msg": _COLD}
         raise refused(call, 502, _COLD, {"detail": [fault]})
 
 
 def is_empty(call: Call) -> bool:
     """Say whether the engine is still so cold that its answer is empty."""
-    return call.remembered(_Counts).hinders("empty", call.switched(PAISSwitches).empty)
+    return _hinders(call, "empty")
 
 
 def is_too_long(call: Call, prompt: int, *, stream: bool) -> bool:

@@ -57,7 +57,7 @@ class Reply:
         choices = [self._whole(index, choice) for index, choice in enumerate(self._choices)]
         kind = "chat.completion" if self._chat else "text_completion"
         return self._engine.write(
-            self._envelope(self._form.whole, choices, kind, {**self._counted, **self._more})
+            self._envelope(self._form.whole, choices, kind, {**self._counted(), **self._more})
         )
 
     def events(self) -> Iterator[bytes]:
@@ -96,11 +96,12 @@ class Reply:
             said = self._part(number, self._said(text), choice if final else None)
             yield self._chunk([said], self._cited(place, last))
         if choice.stopped_by and self._form.stopping:
-            yield self._chunk([self._part(number, self._said(""))], self._only(self._form.stopping))
+            stopping = self._only(self._form.stopping, choice)
+            yield self._chunk([self._part(number, self._said(""))], stopping)
         if self._engine.apart:
             closing = "" if self._counts else self._form.closing
             said = self._part(number, {} if self._chat else self._said(""), choice)
-            yield self._chunk([said], self._only(closing))
+            yield self._chunk([said], self._only(closing, choice))
 
     def _cited(self, place: int, last: int) -> Mapping[str, Json]:
         wanted = {"last": place == last, "first": place == 0, "every": True}
@@ -161,28 +162,34 @@ class Reply:
     @property
     def tokens(self) -> int:
         """The tokens of all texts."""
-        return sum(len(choice.generation.pieces) for choice in self._choices)
+        return _tokens(self._choices)
 
-    def _only(self, keys: str) -> Mapping[str, Json]:
-        kept = _ordered(keys, self._counted)
+    def _only(self, keys: str, choice: Choice | None = None) -> Mapping[str, Json]:
+        kept = _ordered(keys, self._counted(choice))
         if self._switches.usage == "never":
             kept.pop("usage", None)
         return kept
 
-    @property
-    def _counted(self) -> dict[str, Json]:
+    def _counted(self, choice: Choice | None = None) -> dict[str, Json]:
+        """Return the usage, of `choice` alone where the engine counts only one."""
+        one = [choice] if choice else self._choices[:1]
+        tokens = _tokens(one if self._engine.counts_one else self._choices)
         usage = {
             "prompt_tokens": self._prompt,
-            "completion_tokens": self.tokens,
-            "total_tokens": self._prompt + self.tokens,
+            "completion_tokens": tokens,
+            "total_tokens": self._prompt + tokens,
             "prompt_tokens_details": {"cached_tokens": 0},
         }
         timings = {
             "cache_n": 0,
             **_timed("prompt", self._prompt),
-            **_timed("predicted", self.tokens),
+            **_timed("predicted", tokens),
         }
         return {"usage": _ordered(self._engine.usage, usage), "timings": timings}
+
+
+def _tokens(choices: Sequence[Choice]) -> int:
+    return sum(len(choice.generation.pieces) for choice in choices)
 
 
 def _timed(name: str, tokens: int) -> Json:

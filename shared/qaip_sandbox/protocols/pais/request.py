@@ -27,6 +27,11 @@ __all__ = [
 ]
 
 
+# The vendor tells no bounds, but each choice and each vector costs memory.
+_MOST_CHOICES = 128
+_MOST_TEXTS = 2048
+
+
 class _StreamOptions(BaseModel):
     include_usage: bool = False
 
@@ -51,14 +56,14 @@ class Sampling(BaseModel):
     """
 
     temperature: Annotated[float, Field(ge=0, le=2)] = 0
-    n: Annotated[int, Field(ge=1)] = 1
+    n: Annotated[int, Field(ge=1, le=_MOST_CHOICES)] = 1
     stop: Annotated[list[str], Field(min_length=1)] = []
     max_tokens: Annotated[int, Field(ge=1)] = 0
     stream: bool = False
     stream_options: _StreamOptions = _StreamOptions()
     seed: int = 0
     max_completion_tokens: Annotated[int, Field(ge=1)] = 0
-    top_p: Annotated[float, Field(ge=0, le=2)] = 1
+    top_p: Annotated[float, Field(ge=0, le=1)] = 1
     top_k: Annotated[int, Field(ge=1)] = 1
     presence_penalty: Annotated[float, Field(ge=-2, le=2)] = 0
     frequency_penalty: Annotated[float, Field(ge=-2, le=2)] = 0
@@ -127,7 +132,7 @@ class AgentChat(Sampling, _Session):
 class Embeddings(BaseModel):
     """Texts to embed."""
 
-    input: str | list[str]
+    input: str | Annotated[list[str], Field(max_length=_MOST_TEXTS)]
     model: str
 
 

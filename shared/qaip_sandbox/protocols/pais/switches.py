@@ -14,8 +14,9 @@ _Count = Annotated[int, Field(ge=0)]
 class PAISSwitches(Switches):
     """How PAIS behaves.
 
-    The first `not_ready`, `cold_start` or `empty` answers are counted from the time when the
-    switch is set; setting it to 0 in between starts anew. They come in this order.
+    The first `not_ready`, `cold_start` or `empty` answers come in this order. They are counted from
+    the time when the switch is set, for each number that it is set to; requests that do not set it
+    do not count. Setting it to 0 in between starts anew.
 
     Args:
         profile: The release, which decides on the fields of requests: `9.0` has no

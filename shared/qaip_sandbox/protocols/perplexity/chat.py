@@ -6,9 +6,9 @@ from qaip_sandbox._wire import Json, Stream, compact, request_id
 from qaip_sandbox.answers import Answer, generate
 from qaip_sandbox.protocols._answering import noted, sought
 from qaip_sandbox.protocols._tasks import Task, as_json, task_of
+from qaip_sandbox.protocols._thinking import thought_about
 from qaip_sandbox.schemas import Impossible
 from qaip_sandbox.service import Call
-from qaip_sandbox.text import terms
 
 from .errors import ping, refuse, retired
 from .filters import allowed
@@ -44,7 +44,7 @@ async def _said(call: Call, request: Request, switches: PerplexitySwitches) -> S
     profile = PROFILES[switches.profile]
     files = attached(attachments(request.messages), profile) if profile.result else []
     text = _text(request, task, answer, len(files))
-    thought = _thought(task.question)
+    thought = thought_about(task.question)
     thinks = profile.thinks if switches.think is None else switches.think
     shown = request.reasons and thinks
     before = f"<think>\n{thought}\n</think>\n\n" if shown else ""
@@ -82,8 +82,3 @@ def _text(request: Request, task: Task, answer: Answer, files: int) -> str:
     except Impossible as fault:
         place = "At body -> response_format -> json_schema -> schema"
         raise refuse(compact([f"{place}: {fault}"]).decode()) from None
-
-
-def _thought(question: str) -> str:
-    sought = ", ".join(term.stem for term in terms(question)) or "nothing in particular"
-    return f"I look for sentences about these words: {sought}."

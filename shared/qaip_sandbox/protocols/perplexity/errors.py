@@ -2,6 +2,7 @@
 
 import time
 from datetime import UTC, datetime
+from typing import cast
 
 from starlette.responses import Response
 
@@ -20,7 +21,6 @@ _RETIRED = (
     "Sonar is now the Agent API. Use /v1/responses instead of /v1/sonar. Migrate here: "
     "https://docs.perplexity.ai/docs/agent-api/migrate-from-sonar/overview"
 )
-_WRONG_KEY = "Invalid API key provided. Ensure your API key is correct and active."
 _PAGE = """<html>
 <head><title>401 Authorization Required</title></head>
 <body>
@@ -29,15 +29,29 @@ _PAGE = """<html>
 </html>
 """
 _FAILURES = {
+    400: ("The request can not be served.", "bad_request"),
+    401: (
+        "Invalid API key provided. Ensure your API key is correct and active.",
+        "invalid_api_key",
+    ),
+    402: ("Your account has no credits left.", "insufficient_credits"),
+    403: ("Your API key has no right to do this.", "forbidden"),
     404: ("resource not found", "not_found"),
     405: ("method not allowed", "method_not_allowed"),
     408: ("The request took too long to arrive.", "request_timeout"),
+    409: ("The request is in conflict with another one.", "conflict"),
+    412: ("A condition of the request does not hold.", "precondition_failed"),
     413: ("The request body is too large.", "request_too_large"),
+    415: ("The request body must be application/json.", "unsupported_media_type"),
+    422: ("The request body has fields that can not be used.", "unprocessable_entity"),
     429: ("Request rate limit exceeded, please try again later.", "request_rate_limit_exceeded"),
     500: ("An internal error occurred.", "internal_error"),
     502: ("Bad gateway.", "bad_gateway"),
     503: ("The service is temporarily unavailable.", "service_unavailable"),
     504: ("Gateway timeout.", "gateway_timeout"),
+    520: ("The gateway got no usable answer.", "bad_gateway"),
+    524: ("The gateway waited too long for an answer.", "gateway_timeout"),
+    529: ("The service is overloaded.", "service_unavailable"),
 }
 _PER_MINUTE = 50
 
@@ -68,20 +82,24 @@ def authorize(call: Call, key_name: str) -> Response | None:
     """Return the refusal of a call whose key is missing or wrong, or None."""
     if bearer(call.headers) == call.key(key_name):
         return None
-    switches = call.switched(PerplexitySwitches)
-    page = PROFILES[switches.profile].html_401 if switches.html_401 is None else switches.html_401
-    if page:
-        return Response(_PAGE, 401, media_type="text/html")
-    return error(401, _WRONG_KEY, "invalid_api_key")
+    return failed(401, call.switches, None)
 
 
 def failed(status: int, switches: Switches, message: str | None) -> Response:
     """Return any other failure; one without words of its own has those of its hundred."""
-    words, kind = _FAILURES.get(status) or _FAILURES.get(status // 100 * 100, _FAILURES[404])
+    own = cast("PerplexitySwitches", switches)
+    if status == 401 and message is None and _has_page(own):
+        return Response(_PAGE, 401, media_type="text/html")
+    words, kind = _FAILURES.get(status) or _FAILURES[status // 100 * 100]
     response = error(status, message or words, kind)
-    if status == 429 and isinstance(switches, PerplexitySwitches) and switches.rate_limit_headers:
+    if status == 429 and own.rate_limit_headers:
         response.headers.update(limits(_PER_MINUTE))
     return response
+
+
+def _has_page(switches: PerplexitySwitches) -> bool:
+    chosen = switches.html_401
+    return PROFILES[switches.profile].html_401 if chosen is None else chosen
 
 
 def limits(used: int) -> dict[str, str]:

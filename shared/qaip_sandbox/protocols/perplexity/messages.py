@@ -19,15 +19,26 @@ _ALTERNATE = (
 )
 
 
-def _web_address(url: str) -> str:
-    if not url.startswith(("http://", "https://", "data:")):
-        raise ValueError("Input should be an address of http, https or data")
+_WEB = ("http://", "https://")
+
+
+def _readable(url: str) -> str:
+    try:
+        urlsplit(url if url.startswith(_WEB) else "")
+    except ValueError:
+        raise ValueError("Input should be a valid URL") from None
     return url
 
 
-_Address = Annotated[str, AfterValidator(_web_address)]
+def _address(url: str) -> str:
+    if not url.startswith((*_WEB, "data:")):
+        raise ValueError("Input should be an address of http, https or data")
+    return _readable(url)
+
+
+_Address = Annotated[str, AfterValidator(_address)]
 # A file may also be bare base64, without a scheme before it.
-_File = Annotated[str, Field(min_length=1)]
+_File = Annotated[str, Field(min_length=1), AfterValidator(_readable)]
 
 
 class _TextPart(BaseModel):
@@ -104,7 +115,7 @@ def _attached(messages: Sequence[Message]) -> Iterator[Attachment]:
 
 def _attachment(link: _FileLink | str, name: str | None) -> Attachment:
     url = link if isinstance(link, str) else link.url
-    path = urlsplit(url).path if url.startswith(("http://", "https://")) else ""
+    path = urlsplit(url).path if url.startswith(_WEB) else ""
     return Attachment(name or path.rpartition("/")[2] or "attachment", _text(url))
 
 

@@ -1,6 +1,5 @@
 """The requests of chat: their types and ranges, and what Perplexity never took."""
 
-import json
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -63,7 +62,8 @@ _Format = Annotated[_TextFormat | _SchemaFormat | _RegexFormat, Field(discrimina
 class Request(Filters):
     """A request. Those of its fields that only steer a real service are checked, then ignored."""
 
-    model_config = ConfigDict(strict=True)
+    # What it does not know is kept, to be told of where that is refused.
+    model_config = ConfigDict(strict=True, extra="allow")
 
     model: str
     messages: Annotated[list[Message], Field(min_length=1)]
@@ -144,7 +144,7 @@ def parse(call: Call) -> Request:
     if switches.strict_ranges:
         _check_ends(request)
     if switches.strict_fields:
-        _check_fields(call.raw)
+        _check_fields(request)
     return request
 
 
@@ -192,6 +192,9 @@ def _check_ends(request: Request) -> None:
             raise refuse(f'["At body -> {name}: Input should be above {low} and below {high}"]')
 
 
-def _check_fields(raw: bytes) -> None:
-    for name in json.loads(raw).keys() - Request.model_fields.keys():
-        raise refuse(compact([f"At body -> {name}: Extra inputs are not permitted"]).decode())
+def _check_fields(request: Request) -> None:
+    faults = [
+        f"At body -> {name}: Extra inputs are not permitted" for name in request.model_extra or {}
+    ]
+    if faults:
+        raise refuse(compact(faults).decode())

@@ -1,7 +1,6 @@
 """Qaip: completions over the documents, search, extraction, and stored conversations."""
 
 import time
-import uuid
 
 from starlette.responses import Response
 
@@ -16,7 +15,7 @@ from .errors import authorize, error_event, failed, ping, refused, words_of_even
 from .extract import extract
 from .filters import tag_id
 from .history import change, forget, listed, read
-from .request import Completion, LaterCompletion, LaterSearch, Search, parse
+from .request import Completion, LaterCompletion, LaterSearch, Search, id_of, parse
 from .streams import events, lines
 from .switches import QaipSwitches
 from .turns import begin
@@ -102,11 +101,7 @@ async def _tags(call: Call) -> Response:
 
 
 async def _chunk(call: Call) -> Response:
-    try:
-        chunk_id = str(uuid.UUID(call.parameters["id"]))
-    except ValueError:
-        raise refused(call, 400, "id: not a UUID.") from None
-    chunk = call.library.index.chunk(chunk_id)
+    chunk = call.library.index.chunk(id_of(call))
     if chunk is None:
         raise refused(call, 404, "Unknown content id.")
     found = content(chunk, call.switched(QaipSwitches))

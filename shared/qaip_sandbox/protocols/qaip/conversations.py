@@ -1,16 +1,14 @@
 """The conversations that Qaip stores: trees of turns, of which one path is the current one."""
 
-import itertools
-from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from qaip_sandbox._wire import Json, request_id
+from qaip_sandbox.shelf import Shelf
 
 __all__ = ["Conversation", "Conversations", "Node"]
 
-_MOST = 1_000
 _LONGEST = 2_000
 _TITLE = 60
 
@@ -118,7 +116,7 @@ class Conversations:
     """The conversations, the one that changed last at the end; of very many the oldest are lost."""
 
     def __init__(self) -> None:
-        self._known: OrderedDict[str, Conversation] = OrderedDict()
+        self._known: Shelf[str, Conversation] = Shelf()
 
     def find(self, wanted: str, principal: str | None) -> Conversation | None:
         """Return the conversation of a principal, None without one, or None if it is another's."""
@@ -128,9 +126,6 @@ class Conversations:
     def keep(self, conversation: Conversation) -> None:
         """Store a conversation, or note that it has changed."""
         self._known[conversation.id] = conversation
-        self._known.move_to_end(conversation.id)
-        if len(self._known) > _MOST:
-            self._known.popitem(last=False)
 
     def drop(self, conversation: Conversation) -> None:
         """Forget a conversation."""
@@ -138,12 +133,12 @@ class Conversations:
 
     def page(self, principal: str | None, offset: int, limit: int, *, everyone: bool) -> list[Json]:
         """Return the conversations of a principal, or of `everyone`, the latest first."""
-        found = (
-            conversation.brief()
+        found = [
+            conversation
             for conversation in reversed(self._known.values())
             if everyone or conversation.principal_id == principal
-        )
-        return list(itertools.islice(found, offset, offset + limit))
+        ]
+        return [conversation.brief() for conversation in found[offset : offset + limit]]
 
     def begin(self, question: str, principal: str | None) -> Conversation:
         """Return a new conversation, named after its first question."""

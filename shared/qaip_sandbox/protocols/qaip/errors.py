@@ -16,19 +16,24 @@ __all__ = ["authorize", "error_event", "failed", "ping", "refusal", "refused", "
 _FAILURES: Mapping[int, tuple[str, str]] = {
     400: ("invalid_request_error", "The request is not valid."),
     401: ("authentication_error", "Invalid API key."),
+    402: ("billing_error", "The credits are used up."),
     403: ("permission_error", "The API key lacks the scope of this operation."),
     404: ("not_found_error", "Not found."),
     405: ("invalid_request_error", "Method not allowed."),
     408: ("timeout_error", "The request took too long to arrive."),
+    409: ("conflict_error", "The conversation has gone on in the meantime."),
     413: ("invalid_request_error", "The request is too large."),
+    415: ("invalid_request_error", "The content type is not application/json."),
     422: ("unprocessable_error", "The request cannot be processed."),
     429: ("rate_limit_error", "Too many requests."),
     500: ("api_error", "Something went wrong."),
     502: ("api_error", "Bad gateway."),
     503: ("api_error", "The service is overloaded."),
     504: ("api_error", "The gateway has timed out."),
+    520: ("api_error", "The gateway got an answer that it does not know."),
+    524: ("api_error", "The gateway has waited too long."),
+    529: ("api_error", "The site is overloaded."),
 }
-_OTHER = ("api_error", "Something went wrong.")
 
 _SHAPES: Mapping[str, Callable[[Json], Json]] = {
     "typed": lambda error: {"error": error},
@@ -39,7 +44,7 @@ _SHAPES: Mapping[str, Callable[[Json], Json]] = {
 
 
 def _error(switches: QaipSwitches, status: int, message: str | None, code: str | None) -> Json:
-    kind, words = _FAILURES.get(status, _OTHER)
+    kind, words = _FAILURES.get(status) or _FAILURES[500 if status >= 500 else 400]
     fault = {"type": kind, "message": message or words, **({"code": code} if code else {})}
     return _SHAPES[switches.errors](fault)
 

@@ -25,8 +25,9 @@ async def extract(call: Call) -> Response:
     request = parse(Extraction, call)
     question = " ".join(filter(None, [request.prompt, *_words(request.schema_)]))
     end = request.offset + request.limit
-    found = call.library.answer(question, request.allow, end)
-    hits = found.hits[request.offset :] or tuple(call.library.index.search(question, end))
+    hits = call.library.index.search(question, end, request.allow)[request.offset :]
+    chosen = {hit.chunk.id for hit in hits}
+    found = call.library.answer(question, lambda chunk: chunk.id in chosen, request.limit)
     text = found.bare() if found.quotes else "\n".join(hit.chunk.text for hit in hits)
     try:
         # As a prompt, the passages are where numbers and names are looked for as well.

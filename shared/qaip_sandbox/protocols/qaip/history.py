@@ -1,7 +1,5 @@
 """The operations on stored conversations."""
 
-import uuid
-
 from starlette.responses import Response
 
 from qaip_sandbox._wire import json_response, request_id
@@ -9,7 +7,7 @@ from qaip_sandbox.service import Call
 
 from .conversations import Conversation, Conversations
 from .errors import refused
-from .request import Page, Renaming, checked, parse
+from .request import Page, Renaming, checked, id_of, parse
 from .switches import QaipSwitches
 
 __all__ = ["change", "forget", "listed", "read"]
@@ -61,11 +59,8 @@ def _check_profile(call: Call) -> None:
 
 def _known(call: Call) -> Conversation:
     _check_profile(call)
-    try:
-        wanted = str(uuid.UUID(call.parameters["id"]))
-    except ValueError:
-        raise refused(call, 400, "id: not a UUID.") from None
-    found = call.remembered(Conversations).find(wanted, call.parameters.get("principal_id"))
+    principal = call.parameters.get("principal_id")
+    found = call.remembered(Conversations).find(id_of(call), principal)
     if found is None:
         raise refused(call, 404, "Unknown conversation.")
     return found

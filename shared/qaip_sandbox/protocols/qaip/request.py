@@ -21,6 +21,7 @@ __all__ = [
     "Renaming",
     "Search",
     "checked",
+    "id_of",
     "parse",
 ]
 
@@ -153,3 +154,11 @@ def checked(model: type[_Model], value: Json, call: Call) -> _Model:
         place = ".".join(map(str, fault["loc"]))
         why = fault["msg"].removeprefix("Value error, ")
         raise refused(call, 400, f"{place}: {why}" if place else why) from None
+
+
+def id_of(call: Call) -> str:
+    """Return the UUID in the path of a call; a text that is none is refused."""
+    try:
+        return str(uuid.UUID(call.parameters["id"]))
+    except ValueError:
+        raise refused(call, 400, "id: not a UUID.") from None

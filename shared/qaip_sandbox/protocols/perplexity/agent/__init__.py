@@ -22,6 +22,7 @@ from .work import working
 
 __all__ = ["cancel", "create", "retrieve"]
 
+_CURSOR = re.compile(r"-?[0-9]{1,18}")
 _ID = re.compile(r"resp_[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
@@ -32,7 +33,7 @@ async def create(call: Call) -> Response:
     turns = _turns(request, runs)
     work = await working(call, request, turns)
     run = Run.of(request, turns, work, switches)
-    runs.add(run)
+    runs[run.id] = run
     if request.stream:
         return _streamed(call, run)
     if request.background:
@@ -94,7 +95,7 @@ def _answered(body: Json, run: Run) -> Response:
 def _streamed(call: Call, run: Run) -> Response:
     switches = call.switched(PerplexitySwitches)
     after = call.parameters.get("starting_after", "-1")
-    if not after.lstrip("-").isdecimal():
+    if not _CURSOR.fullmatch(after):
         raise unusable("invalid starting_after")
     if switches.cursor_expired and after != "-1":
         raise unusable("the cursor has expired")

@@ -4,11 +4,10 @@ import re
 from collections.abc import Iterator
 from itertools import cycle
 
-from qaip_sandbox._wire import Json, compact, event
+from qaip_sandbox._wire import Json, event
 from qaip_sandbox.protocols.perplexity.profiles import in_order
 from qaip_sandbox.protocols.perplexity.switches import PerplexitySwitches
 
-from .functions import new_id
 from .run import Run
 
 __all__ = ["KEEP_ALIVE", "events"]
@@ -54,15 +53,7 @@ def _worked(run: Run) -> Iterator[_Told]:
     if thinks:
         yield "reasoning.started", {}
     for index, step in enumerate(run.work.steps):
-        called = {
-            "type": "function_call",
-            "name": step.name,
-            "id": new_id("fc"),
-            "call_id": new_id("call"),
-            "arguments": compact(step.arguments).decode(),
-            "status": "completed",
-        }
-        yield "output_item.added", {"output_index": index, "item": called}
+        yield "output_item.added", {"output_index": index, "item": step.called}
         for kind, fields in step.told:
             yield f"reasoning.{kind}", fields
         yield "output_item.done", {"output_index": index, "item": step.item}

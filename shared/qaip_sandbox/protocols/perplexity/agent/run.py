@@ -43,7 +43,8 @@ def _new_id(prefix: str) -> str:
 class Run:
     """A run with its work, which is done at once; a background run hides that for `polls` polls.
 
-    `turns` is the conversation that it answers.
+    `turns` is the conversation that it answers; `created` and `completed` are Unix times, the
+    latter None until somebody is told of the end.
     """
 
     request: Request
@@ -54,6 +55,7 @@ class Run:
     id: str = field(default_factory=lambda: _new_id("resp"))
     message_id: str = field(default_factory=lambda: _new_id("msg"))
     created: int = field(default_factory=lambda: int(time.time()))
+    completed: int | None = None
 
     @classmethod
     def of(
@@ -117,6 +119,8 @@ class Run:
         """Return the response object, as it is at the end or as it was at `status`."""
         at = status or self.status
         done = status is None
+        if done and self.completed is None:
+            self.completed = int(time.time())
         asked = self.request.model_dump(by_alias=True, exclude_none=True)
         echoed = {name: asked.get(name, default) for name, default in _ECHOED.items()}
         tools = [t.model_dump(mode="json", exclude_unset=True) for t in self.request.shown_tools]
@@ -124,7 +128,7 @@ class Run:
         return {
             **echoed,
             "background": bool(self.request.background),
-            "completed_at": int(time.time()) if done else None,
+            "completed_at": self.completed if done else None,
             "created_at": self.created,
             "error": _FAILED if at == "failed" else None,
             "frequency_penalty": 0,

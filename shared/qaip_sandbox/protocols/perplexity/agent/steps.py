@@ -4,13 +4,15 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from qaip_sandbox._wire import Json
+from qaip_sandbox._wire import Json, compact
 from qaip_sandbox.answers import Answer
 from qaip_sandbox.documents import Chunk
 from qaip_sandbox.index import Filter
 from qaip_sandbox.protocols.perplexity.sources import facts
 from qaip_sandbox.service import Library
 from qaip_sandbox.text import terms
+
+from .functions import new_id
 
 __all__ = ["Step", "fetched", "identified", "searches", "without_urls"]
 
@@ -33,6 +35,20 @@ class Step:
     told: tuple[tuple[str, Json], ...]
     ids: Mapping[str, int] = field(default_factory=dict[str, int])
     texts: tuple[str, ...] = ()
+    item_id: str = field(default_factory=lambda: new_id("fc"))
+    call_id: str = field(default_factory=lambda: new_id("call"))
+
+    @property
+    def called(self) -> Json:
+        """The call of the tool as an item, the same whenever it is told."""
+        return {
+            "type": "function_call",
+            "name": self.name,
+            "id": self.item_id,
+            "call_id": self.call_id,
+            "arguments": compact(self.arguments).decode(),
+            "status": "completed",
+        }
 
 
 def searches(

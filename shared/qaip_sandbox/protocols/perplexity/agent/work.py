@@ -8,7 +8,8 @@ from qaip_sandbox._wire import Json
 from qaip_sandbox.answers import Answer, Generation, generate
 from qaip_sandbox.passages import Passages
 from qaip_sandbox.protocols._answering import noted, sought
-from qaip_sandbox.protocols._messages import prompt_tokens, text_of
+from qaip_sandbox.protocols._messages import prompt_tokens
+from qaip_sandbox.protocols._returned import returned
 from qaip_sandbox.protocols._tasks import Task, as_json, task_of
 from qaip_sandbox.protocols.perplexity.filters import allowed
 from qaip_sandbox.protocols.perplexity.sources import renumbered
@@ -52,25 +53,17 @@ async def working(call: Call, request: Request, turns: Sequence[Json]) -> Work:
         Refusal: the answer or the arguments of a function can not be what is asked for.
     """
     task, spent = task_of(turns), prompt_tokens(turns)
-    told = _told(turns)
+    told = returned(turns)
     if not told:
         asked = tuple(calls(request, task.question))
         if asked:
+            # What an application makes of a call is its own affair: no text is right or wrong.
+            noted(call, task, Answer((), ()), "")
             return Work(calls=asked, input_tokens=spent)
     steps, answer, text = await _answered(call, request, task, told)
     generation = generate(text, (), request.max_output_tokens)
     noted(call, task, answer, generation.text)
     return Work(steps, (), generation, spent)
-
-
-def _told(turns: Sequence[Json]) -> list[str]:
-    """Return what functions have returned, if nobody has spoken since."""
-    found: list[str] = []
-    for turn in reversed(turns):
-        if turn["role"] != "tool":
-            break
-        found.insert(0, text_of(turn["content"]))
-    return found
 
 
 async def _answered(
