@@ -57,6 +57,7 @@ class Record:
     connection, before its end. `said` are the answers that it holds. `fault` is the kind of the
     fault that was injected, or ""; `hit` says that it came into a body before its end mark, and
     `told` that some text of a stream had been sent by then. `query` is the query of the URL, and
+    `unfinished` says that a switch lets the service itself report a failure, or leave out the end.
     `key_places` are the places where a key was found that is no business of theirs. `started`,
     `first_byte` and `ended` are in seconds of `time.monotonic()`, 0.0 for what has not happened;
     `at` is the Unix time of the start. `frames` and `sent` count what left of the body: messages
@@ -84,6 +85,7 @@ class Record:
     streamed: bool = False
     hit: bool = False
     told: bool = False
+    unfinished: bool = False
     query: str = ""
     key_places: tuple[str, ...] = ()
 

@@ -11,6 +11,7 @@ import pytest
 
 import langchain_qaip
 import llama_index_qaip
+from qaip_core import ServiceError
 from qaip_sandbox import Sandbox
 from qaip_sandbox.faults import fault_of
 from qaip_sandbox.judging import Judge
@@ -201,3 +202,22 @@ def acquitted(box: Sandbox, model: Any, fault: str, *, stream: bool) -> None:
         call.returned("".join(texts(model, stream=stream)))
     judge.verdict.check()
     assert judge.verdict.requests >= 1
+
+
+OWN_FAILURES = {
+    "dify": (langchain_qaip.ChatDify, {"failure": "crash", "failure_after": 2}),
+    "pais": (langchain_qaip.ChatPAIS, {"ending": "unfinished"}),
+}
+
+
+@pytest.mark.parametrize("service", OWN_FAILURES)
+def test_who_raises_when_the_service_itself_fails_is_acquitted(docs: Path, service: str) -> None:
+    cls, switches = OWN_FAILURES[service]
+    base, secret, *_ = SERVICES[service]
+    model = MODEL if service == "pais" else {}
+    with Sandbox(docs, **{service: switches}) as sandbox:
+        made = cls(api_key=sandbox.env[secret], base_url=sandbox.env[base], max_retries=0, **model)
+        with sandbox.judge() as judge, suppress(ServiceError), judge.call() as call:
+            call.returned("".join(texts(made, stream=True)))
+        made.close()
+    assert judge.verdict.ok, judge.verdict

@@ -56,7 +56,7 @@ def broken(record: Record) -> bool:
 
 def failed(record: Record) -> bool:
     """Say whether a request came to nothing that a client may take for an answer."""
-    if not record.status or record.status >= 400 or broken(record):
+    if not record.status or record.status >= 400 or broken(record) or record.unfinished:
         return True
     # Without a fault, a client that goes away may just have heard enough, if it has heard a thing.
     return record.state == "aborted" and (record.hit or not record.frames)

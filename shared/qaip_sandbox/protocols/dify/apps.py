@@ -14,7 +14,7 @@ from qaip_sandbox.service import Call
 
 from .bodies import fields_of, json_body, user_of
 from .events import Answered
-from .failures import refuse_early
+from .failures import failure_of, refuse_early
 from .files import check_files
 from .forms import filled, question_of, variables
 from .kinds import CHAT, COMPLETION, App, check_kind
@@ -120,6 +120,7 @@ async def _said(call: Call, app: App, run: Run, asked: _Asked) -> Answered:
         resources=cited(switches, answer.hits),
     )
     noted(call, task, answer, script.text)
+    call.record.unfinished = failure_of(switches) is not None
     call.remembered(Past).messages[answered.id] = Message(
         id=answered.id,
         user=run.user,

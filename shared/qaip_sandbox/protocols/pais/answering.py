@@ -132,6 +132,7 @@ async def send(
         headers["Content-Type"] = engine.whole_type
         return Response(reply.whole(), headers=headers)
     rewritten = switches.framing == "gateway"
+    call.record.unfinished = switches.ending != "complete"
     kind = ENGINES["gateway"].stream_type if rewritten else engine.stream_type
     headers |= {"Content-Type": kind, "Cache-Control": "no-store", "X-Accel-Buffering": "no"}
     return Stream(call.pace.walk(reply.events(), ping(switches)), headers=headers)

@@ -62,6 +62,7 @@ async def working(call: Call, request: Request, turns: Sequence[Json]) -> Work:
             return Work(calls=asked, input_tokens=spent)
     steps, answer, text = await _answered(call, request, task, told)
     generation = generate(text, (), request.max_output_tokens)
+    call.record.unfinished = call.switched(PerplexitySwitches).terminal != "completed"
     noted(call, task, answer, generation.text)
     return Work(steps, (), generation, spent)
 
