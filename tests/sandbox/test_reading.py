@@ -428,3 +428,19 @@ def test_progress_names_every_file_once(tmp_path: Path) -> None:
     seen: list[tuple[int, int, str]] = []
     read_folder(tmp_path, progress=lambda *step: seen.append(step))
     assert seen == [(1, 3, "a.md"), (2, 3, "b.md"), (3, 3, "c.json")]
+
+
+OLD = {
+    "Latin letters": ("Das Café öffnet um zehn.".encode("cp1252"), "Das Café öffnet um zehn."),
+    "UTF-8 with an odd byte": (
+        "Das Café öffnet".encode() + b" um \xff zehn.",
+        "Das Café öffnet um \ufffd zehn.",
+    ),
+}
+
+
+@pytest.mark.parametrize(("data", "text"), OLD.values(), ids=OLD)
+def test_a_text_of_the_old_western_kind_is_read(tmp_path: Path, data: bytes, text: str) -> None:
+    (tmp_path / "a.txt").write_bytes(data)
+    (source,) = read_folder(tmp_path).sources
+    assert source.document.text == text

@@ -28,7 +28,10 @@ class Content:
 
 
 def decoded(data: bytes) -> str:
-    """Return `data` as text with LF line ends; bytes that are not UTF-8 become U+FFFD.
+    """Return `data` as text with LF line ends.
+
+    Bytes that are not UTF-8 become U+FFFD, unless nothing beyond ASCII is UTF-8: then the text is
+    one of the old Western kind, Windows-1252.
 
     Raises:
         Unreadable: the data is not text.
@@ -36,7 +39,10 @@ def decoded(data: bytes) -> str:
     encoding = _MARKS.get(data[:2], "utf-8-sig")
     if encoding == "utf-8-sig" and b"\0" in data:
         raise Unreadable("binary content")
-    return data.decode(encoding, errors="replace").replace("\r\n", "\n").replace("\r", "\n")
+    text = data.decode(encoding, errors="replace")
+    if "\ufffd" in text and text.replace("\ufffd", "").isascii():
+        text = data.decode("cp1252", errors="replace")
+    return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
 def web_address(text: str) -> str:
