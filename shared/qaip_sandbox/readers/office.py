@@ -22,7 +22,11 @@ def read_office(suffix: str) -> Callable[[bytes], Content]:
 
     def read(data: bytes) -> Content:
         try:
-            from markitdown import MissingDependencyException, StreamInfo, converters
+            from markitdown import (  # pyright: ignore[reportMissingImports]  # of an extra
+                MissingDependencyException,
+                StreamInfo,
+                converters,
+            )
         except ImportError as error:
             raise Unreadable(_MISSING) from error
         file = io.BytesIO(data)
