@@ -7,7 +7,7 @@ import os
 import sys
 import threading
 from collections.abc import Callable, Iterable, Sequence
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -47,15 +47,23 @@ def _parser() -> argparse.ArgumentParser:
         prog="qaip-sandbox",
         description="Five answering services, offline, over a folder of your own documents.",
     )
-    parser.add_argument(
-        "--version", action="version", version=f"%(prog)s {version('qaip-integrations')}"
-    )
+    parser.add_argument("--version", action=_Version, nargs=0, help="print the version")
     commands = parser.add_subparsers(required=True, metavar="command")
     for name, (add, run, about) in _COMMANDS.items():
         command = commands.add_parser(name, help=about, description=f"{about.capitalize()}.")
         add(command)
         command.set_defaults(run=run)
     return parser
+
+
+class _Version(argparse.Action):
+    """Prints the version, which is looked up only then: a copy of the source has none."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
+        try:
+            parser.exit(message=f"{parser.prog} {version('qaip-integrations')}\n")
+        except PackageNotFoundError:
+            parser.exit(message=f"{parser.prog} (not installed)\n")
 
 
 def _add_folder(command: argparse.ArgumentParser) -> None:
@@ -85,7 +93,7 @@ def _add_serve(command: argparse.ArgumentParser) -> None:
     add = command.add_argument
     add("--port", type=int, default=0, help="the port (default: any free one)")
     add("--host", default="127.0.0.1", help="the address (default: %(default)s)")
-    add("--token", default=os.environ.get(_TOKEN),
+    add("--token", default=os.environ.get(_TOKEN) or None,
         help=f"what callers must know (or ${_TOKEN}); needed if others can reach it")  # fmt: skip
     add("--allow-host", action="append", default=[], metavar="NAME",
         help="a further name that requests may call the sandbox by")  # fmt: skip

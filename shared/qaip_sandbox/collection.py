@@ -133,8 +133,9 @@ class Collection:
         return _changes(old, self._state, time.perf_counter() - begin, unsaved)
 
     def close(self) -> None:
-        """Free the index."""
-        self._index.close()
+        """Free the index, once a refresh that is going on has ended."""
+        with self._refreshing:
+            self._index.close()
 
     def __enter__(self) -> Self:
         return self

@@ -1,7 +1,6 @@
 """What the sandbox was asked, what it answered, and who follows along."""
 
 import asyncio
-import json
 import threading
 import time
 from collections.abc import AsyncGenerator, Collection
@@ -124,6 +123,15 @@ def without(keys: Collection[str], text: str) -> str:
     return text
 
 
+def _bare(keys: Collection[str], value: Json) -> Json:
+    """Return a JSON value without the keys in its strings."""
+    if isinstance(value, str):
+        return without(keys, value)
+    if isinstance(value, dict):
+        return {without(keys, name): _bare(keys, item) for name, item in value.items()}
+    return [_bare(keys, item) for item in value] if isinstance(value, list) else value
+
+
 class Journal:
     """The records, oldest first; the oldest are dropped after ten thousand.
 
@@ -187,7 +195,7 @@ class Journal:
         except RecursionError:
             body, record.body = b"", None
         if any(key.encode() in body for key in self.keys):
-            record.body = json.loads(without(self.keys, body.decode()))
+            record.body = _bare(self.keys, record.body)
             record.key_places += ("the body",)
         return len(body)
 

@@ -259,7 +259,10 @@ class Sandbox:
 
         Raises:
             NotADirectoryError: the folder does not exist.
+            RuntimeError: the sandbox has been stopped.
         """
+        if self._stopping.is_set() and not self._thread:
+            raise RuntimeError("a sandbox that was stopped reads nothing until it is started again")
         return self._world.collection.refresh(self._progress, self._stopping)
 
     def start(self) -> Self:

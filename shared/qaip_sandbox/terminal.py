@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 __all__ = ["announce", "answer", "as_json", "progress", "refusals", "summary", "switches", "unread"]
 
 _SHOWN = 10
-_STEERING = re.compile(r"[^\S\n ]|[\x00-\x08\x0b-\x1f\x7f-\x9f]")
-_STEERING_OR_LINE = re.compile(r"[^\S ]|[\x00-\x1f\x7f-\x9f]")
+_STEERING = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029]")
+_STEERING_OR_LINE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
 @contextmanager

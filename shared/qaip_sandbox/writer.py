@@ -25,7 +25,7 @@ _THOUGHT = re.compile(r"\A\s*<think>.*?(?:</think>|\Z)\s*", re.DOTALL)
 _LIST = re.compile(r"[\[【]\s*(\d{1,3}(?:\s*[,;]\s*\d{1,3})+)\s*[\]】]")
 _FULL_WIDTH = re.compile(r"【\s*(\d{1,3})[^】]{0,20}】")
 # A group of markers; what stands between backticks is code, whose indexes are no markers.
-_CITING = re.compile(r"`[^`\n]*`|(\s?(?:\[\d{1,3}\]\s?)+)")
+_CITING = re.compile(r"```.*?```|`[^`\n]*`|(\s*(?:\[\d{1,3}\]\s?)+)", re.DOTALL)
 _MARKER = re.compile(r"\s*\[\d{1,3}\]")
 _SUPPORT = 0.3
 
@@ -156,7 +156,7 @@ def checked(index: Index, text: str, hits: Sequence[Hit]) -> str:
 def _kept(index: Index, said: str, markers: str, hits: Sequence[Hit]) -> str:
     numbers = dict.fromkeys(map(int, re.findall(r"\d+", markers)))
     good = [n for n in numbers if 0 < n <= len(hits) and _supports(index, hits[n - 1], said)]
-    before = markers[0] if good and markers[0].isspace() else ""
+    before = markers[: -len(markers.lstrip())] if good else ""
     after = markers[-1] if markers[-1].isspace() else ""
     return before + "".join(f"[{n}]" for n in good) + after
 

@@ -258,7 +258,7 @@ def test_an_office_file_that_unpacks_to_far_more_is_refused(tmp_path: Path) -> N
 
 @needs_pdf
 def test_a_pdf_page_that_unpacks_to_far_more_is_refused(tmp_path: Path) -> None:
-    packed = zlib.compress(b"BT /F1 12 Tf (aaaaaaaaaaaaaaaa) Tj ET\n" * 60_000).decode("latin-1")
+    packed = zlib.compress(b"BT /F1 12 Tf (aaaaaaaaaaaaaaaa) Tj ET\n" * 150_000).decode("latin-1")
     stream = f"<< /Length {len(packed)} /Filter /FlateDecode >>\nstream\n{packed}"
     data = re.sub(r"<< /Length \d+ >>\nstream\n.*", lambda _: stream, pdf("x").decode())
     reason = refused(tmp_path, "a.pdf", data.encode("latin-1"))

@@ -111,6 +111,7 @@ MARKERS = {
     "before the full stop": ("It draws nine watts [1].", "It draws nine watts [1]."),
     "an index in code": ("It draws `watts[9]` watts.[9]", "It draws `watts[9]` watts."),
     "no marker": ("I do not know.", "I do not know."),
+    "one on a line of its own": ("It draws nine watts.\n\n[1]", "It draws nine watts.\n\n[1]"),
     "a thought before": (
         "<think>nine? [3]</think>\n\nIt draws nine watts.[1]",
         "It draws nine watts.[1]",

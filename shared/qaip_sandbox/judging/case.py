@@ -1,5 +1,6 @@
 """What is known of a client: its requests, what they became, and what its application says."""
 
+import math
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -156,5 +157,5 @@ def _batches(records: Sequence[Record]) -> list[list[Record]]:
         batches[-1].append(record)
         # The server hears of a client that has gone a moment after it has.
         notice = _NOTICE if record.state == "aborted" else 0.0
-        end = max(end, record.ended - notice)
+        end = max(end, (record.ended or math.inf) - notice)
     return batches

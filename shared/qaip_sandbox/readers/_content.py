@@ -39,9 +39,12 @@ def decoded(data: bytes) -> str:
     encoding = _MARKS.get(data[:2], "utf-8-sig")
     if encoding == "utf-8-sig" and b"\0" in data:
         raise Unreadable("binary content")
-    text = data.decode(encoding, errors="replace")
-    if "\ufffd" in text and text.replace("\ufffd", "").isascii():
-        text = data.decode("cp1252", errors="replace")
+    try:
+        text = data.decode(encoding)
+    except UnicodeDecodeError:
+        text = data.decode(encoding, errors="replace")
+        if encoding == "utf-8-sig" and text.replace("\ufffd", "").isascii():
+            text = data.decode("cp1252", errors="replace")
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 __all__ = ["read_pdf"]
 
-_PAGE, _FILE = 2_000_000, 40_000_000  # bytes of instructions, or characters
+_PAGE, _FILE = 5_000_000, 40_000_000  # bytes of instructions, or characters
 _MISSING = "PDF needs an extra: pip install 'qaip-integrations[sandbox-pdf]'"
 
 
