@@ -124,7 +124,7 @@ class _Desk:
     def _fault(self, request: Request) -> Fault | None:
         wanted = request.headers.get(FAULT_HEADER)
         if wanted is None:
-            return self._world.faults.take(self._service.name, request.url.path)
+            return self._world.faults.take(self._service.name, request.scope["path"])
         try:
             return fault_of(parse_json(wanted.encode()) if wanted.startswith("{") else wanted)
         except ValueError as error:

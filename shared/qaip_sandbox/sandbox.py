@@ -7,7 +7,6 @@ import threading
 from collections.abc import Iterable, Mapping
 from functools import partial
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 from urllib.parse import quote
 
@@ -103,13 +102,7 @@ class Sandbox:
         _check_token(host, token)
         self._collection = partial(Collection, folder, cache=cache, max_bytes=max_bytes)
         self._stopping = threading.Event()
-        chosen: dict[str, Chosen] = {
-            "qaip": qaip,
-            "fireworks": fireworks,
-            "pais": pais,
-            "perplexity": perplexity,
-            "dify": dify,
-        }
+        chosen = _by_service(qaip, fireworks, pais, perplexity, dify)
         self._world = World(
             collection=self._collection(),
             keys={n: token or key for service in SERVICES for n, key in service.keys.items()},
@@ -206,13 +199,7 @@ class Sandbox:
         Raises:
             ValueError: there is no such switch or value.
         """
-        wanted: dict[str, Chosen] = {
-            "qaip": qaip,
-            "fireworks": fireworks,
-            "pais": pais,
-            "perplexity": perplexity,
-            "dify": dify,
-        }
+        wanted = _by_service(qaip, fireworks, pais, perplexity, dify)
         self._world.switch({name: chosen for name, chosen in wanted.items() if chosen})
 
     def judge(self, **limits: float) -> Judge:
@@ -345,24 +332,26 @@ class Sandbox:
     def __enter__(self) -> Self:
         return self.start()
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.stop()
 
     async def __aenter__(self) -> Self:
         return await asyncio.to_thread(self.start)
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await asyncio.to_thread(self.stop)
+
+
+def _by_service(
+    qaip: Chosen, fireworks: Chosen, pais: Chosen, perplexity: Chosen, dify: Chosen
+) -> dict[str, Chosen]:
+    return {
+        "qaip": qaip,
+        "fireworks": fireworks,
+        "pais": pais,
+        "perplexity": perplexity,
+        "dify": dify,
+    }
 
 
 def _check_token(host: str, token: str | None) -> None:

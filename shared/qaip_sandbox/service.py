@@ -82,7 +82,7 @@ class Service:
     every other failure outside a handler, in the service's shape: a status (404, 405, 413, 429,
     500, ...), the switches, and words for it, or None for the service's own. `error_event` is an
     error in the middle of a stream and `ping` a keep-alive, both as bytes; empty where the service
-    has none.
+    has none. `key_header` is where a key stands; in the first, behind "Bearer".
     """
 
     name: str
@@ -95,6 +95,7 @@ class Service:
     error_event: Callable[[Switches, str | None], bytes]
     ping: Callable[[Switches], bytes]
     switches: type[Switches] = Switches
+    key_header: Literal["authorization", "x-api-key"] = "authorization"
 
     @property
     def prefixes(self) -> tuple[str, ...]:

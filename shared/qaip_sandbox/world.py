@@ -43,6 +43,7 @@ class World:
     collection: Collection
     keys: Mapping[str, str]
     switches: dict[str, Switches]
+    largest: int
     physics: Physics = field(default_factory=Physics)
     faults: Faults = field(default_factory=Faults)
     journal: Journal = field(default_factory=Journal)
@@ -50,7 +51,6 @@ class World:
     writer: Writer | None = None
     token: str | None = None
     hosts: frozenset[str] = frozenset()
-    largest: int = 0
     hang_up: Callable[[Any], None] = lambda _: None
 
     def __post_init__(self) -> None:

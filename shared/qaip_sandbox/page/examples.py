@@ -177,7 +177,8 @@ def _base(service: Service, route: Route) -> str:
 
 
 def _key(service: Service, key: str) -> dict[str, str]:
-    return {"x-api-key": key} if service.name == "qaip" else {"Authorization": f"Bearer {key}"}
+    name = service.key_header
+    return {name: f"Bearer {key}" if name == "authorization" else key}
 
 
 def _places(world: World) -> dict[str, str]:

@@ -131,4 +131,5 @@ QAIP = Service(
     error_event=error_event,
     ping=ping,
     switches=QaipSwitches,
+    key_header="x-api-key",
 )
