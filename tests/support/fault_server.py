@@ -72,7 +72,8 @@ class Reply:
         RST; "hang" goes silent until the client leaves.
     wrong_chunk_size: the last chunk announces one byte more than it has.
     delay: seconds before the status line.
-    raw: exactly these bytes; only `delay` and `end` count beside it, and "clean" closes too.
+    raw: exactly these bytes, or pieces and pauses like those of `body`; only `delay` and `end`
+        count beside it, and "clean" closes too.
     """
 
     status: int = 200
@@ -85,7 +86,7 @@ class Reply:
     end: End = "clean"
     wrong_chunk_size: bool = False
     delay: float = 0.0
-    raw: bytes | None = None
+    raw: bytes | Sequence[bytes | float] | None = None
 
     @property
     def keeps_connection(self) -> bool:
@@ -96,7 +97,7 @@ class Reply:
         """All that is sent, in order: bytes to flush and pauses to make."""
         yield self.delay
         if self.raw is not None:
-            yield self.raw
+            yield from [self.raw] if isinstance(self.raw, bytes) else self.raw
             return
         yield self._head()
         yield from self._framed() if self.framing == "chunked" else self._body()
@@ -215,6 +216,11 @@ class FaultServer:
     def replies(self, *replies: Reply) -> None:
         """Queue replies, one per request in order of arrival; the last of all is repeated."""
         self._queue.extend(replies)
+
+    def reset(self) -> None:
+        """Forget what was queued and what was asked, for the next case of a table."""
+        self._queue.clear()
+        self.requests.clear()
 
     def wait_closed(self, timeout: float = 0.5) -> bool:
         """Wait until no client is connected; False if one still is after `timeout` seconds.

@@ -1,0 +1,137 @@
+"""The rows of the matrix, and how they are laid over its columns."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from qaip_core import ServiceError
+from qaip_core.errors import IncompleteStreamError, MalformedResponseError, ServerReportedError
+from support.fault_server import FaultServer, Reply
+from support.faults.speech import Speech
+from support.faults.subjects import SUBJECTS, Outcome, Subject
+
+__all__ = ["Row", "check", "incomplete", "malformed", "matrix", "reported", "tried", "whole"]
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What the caller sees.
+
+    error: the class of the error, exactly; None for a complete answer.
+    text: what was shown, and is in the error's ``partial``.
+    words: what stands in the error's message.
+    """
+
+    error: type[ServiceError] | None
+    text: str = ""
+    words: str = ""
+
+
+def whole(text: str) -> Expected:
+    """A complete answer."""
+    return Expected(None, text)
+
+
+def incomplete(text: str = "") -> Expected:
+    """A stream that ended too early, with what had come."""
+    return Expected(IncompleteStreamError, text)
+
+
+def reported(text: str = "", words: str = "") -> Expected:
+    """An error that the service reports in the middle of an answer."""
+    return Expected(ServerReportedError, text, words)
+
+
+def malformed(text: str = "", words: str = "") -> Expected:
+    """A body, or an event, of another shape than documented."""
+    return Expected(MalformedResponseError, text, words)
+
+
+def raised(error: type[ServiceError], words: str = "", text: str = "") -> Expected:
+    """Any other error."""
+    return Expected(error, text, words)
+
+
+Replies = Callable[[Speech], Reply | Sequence[Reply]]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One fault, and what comes of it.
+
+    name: the fault in a few words.
+    replies: what the service sends, in its own way of writing, to the first request, the second,
+        ...; the last reply is repeated. None stands for a fault that a service cannot have.
+    expected: what the caller sees.
+    requests: how many requests are sent.
+    but: what is expected of some services instead, by the name of the speech or of the service.
+    fields: what the object is made with.
+    """
+
+    name: str
+    replies: Replies
+    expected: Expected
+    requests: int = 1
+    but: Mapping[str, Expected] = field(default_factory=dict)
+    fields: Mapping[str, Any] = field(default_factory=dict)
+
+    def expected_of(self, speech: Speech) -> Expected:
+        by_service = self.but.get(speech.service, self.expected)
+        return self.but.get(speech.name, by_service)
+
+
+def matrix(
+    rows: Iterable[Row],
+    *,
+    subjects: Iterable[Subject] = SUBJECTS,
+    streams: bool | None = True,
+    applies: Callable[[Row, Speech], bool] = lambda _row, _speech: True,
+) -> pytest.MarkDecorator:
+    """Run a test for each row, each way of writing, and each way of asking.
+
+    The test takes ``subject``, ``speech`` and ``row``.
+
+    streams: only those that ask the service for a stream, or only the others; None for all.
+    applies: whether a service can have a fault.
+    """
+    columns = [s for s in subjects if streams is None or s.wants_stream is streams]
+    params = [
+        pytest.param(subject, speech, row, id=f"{row.name}-{speech.name}-{subject.name}")
+        for row in rows
+        for subject in columns
+        for speech in subject.speeches
+        if applies(row, speech)
+    ]
+    return pytest.mark.parametrize(("subject", "speech", "row"), params)
+
+
+def tried(server: FaultServer, subject: Subject, speech: Speech, row: Row) -> Outcome:
+    """Run a case and check it; returns the outcome for what is special to a table."""
+    replies = row.replies(speech)
+    server.reset()
+    server.replies(*([replies] if isinstance(replies, Reply) else replies))
+    outcome = subject.ask(server.url, **row.fields)
+    check(outcome, row.expected_of(speech), speech)
+    sent = [request.path for request in server.requests if not request.path.endswith("/stop")]
+    assert len(sent) == row.requests, sent
+    return outcome
+
+
+def check(outcome: Outcome, expected: Expected, speech: Speech) -> None:
+    """Compare what a caller saw with what a row expects."""
+    if expected.error is None:
+        assert outcome.error is None, repr(outcome.error)
+        if outcome.shown is not None:
+            assert outcome.text == expected.text
+        if outcome.sources is not None:
+            assert outcome.sources == speech.sources
+        return
+    assert outcome.kind is expected.error, repr(outcome.error)
+    assert expected.words in str(outcome.error)
+    assert outcome.partial == expected.text
+    assert isinstance(outcome.error, ServiceError)
+    assert outcome.error.service == speech.service
+    if outcome.shown:  # pieces were shown: no more and no less than the error hands over
+        assert outcome.text == expected.text

@@ -1,0 +1,1 @@
+"""The rows of the fault matrix: each table reads like a specification of one kind of fault."""
