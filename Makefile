@@ -11,8 +11,11 @@ DOCS ?= docs
 BACKEND ?=
 ASK ?=
 export DOCS ASK BACKEND
+SECONDS ?= 180
+CALLS ?= 0
+SEED ?= 0
 
-.PHONY: demo test test-browser test-latest test-oracles peers lint types check constraints clean
+.PHONY: demo test test-browser test-latest test-oracles soak peers lint types check constraints clean
 
 demo: $(VENV)/.demo
 	@$(BIN)/python examples/quickstart.py
@@ -45,11 +48,18 @@ test-latest: $(LATEST)/bin/uv
 test-oracles: $(VENV)/.dev $(ORACLE_NAMES:%=$(ORACLES)/%/.ready)
 	ORACLES=$(ORACLES) $(BIN)/python -m pytest tests/oracles
 
+# A hundred calls at a time against random faults, for SECONDS or so many CALLS; then says what was
+# lost, wrong or left behind. SEED repeats a run.
+soak: $(VENV)/.dev
+	PYTHONPATH=tests $(BIN)/python -m soak.soak --seconds $(SECONDS) --calls $(CALLS) --seed $(SEED)
+
 # Measures other packages beside this one, writes what it finds into the comparisons (each cell
 # is measured three times and must not change), and tests that the pages say what is so.
 peers: $(PEERS)/.ready $(PEERS_LLAMA)/.ready
 	$(PEERS)/bin/python benchmarks/peers/compare.py langchain --write
 	$(PEERS_LLAMA)/bin/python benchmarks/peers/compare.py llama-index --write
+	$(PEERS)/bin/python benchmarks/peers/faults.py langchain --write
+	$(PEERS_LLAMA)/bin/python benchmarks/peers/faults.py llama-index --write
 	$(PEERS)/bin/python -m pytest tests/langchain/test_comparison.py
 	$(PEERS_LLAMA)/bin/python -m pytest tests/llama_index/test_comparison.py
 

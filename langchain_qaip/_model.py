@@ -9,11 +9,11 @@ from langchain_core.language_models.base import LangSmithParams
 from pydantic import ConfigDict, model_validator
 
 from langchain_qaip._translator import provider
-from langchain_qaip.errors import RETRYABLE, as_langchain
+from langchain_qaip.errors import as_langchain
 from qaip_core import Choice, Completion
 from qaip_core.backend import COMMON
 from qaip_core.connection import base_url
-from qaip_core.errors import InvalidParameterError
+from qaip_core.errors import InvalidParameterError, ServiceError
 from qaip_core.service import Service
 from qaip_core.version import DISTRIBUTION, version
 
@@ -122,9 +122,9 @@ class Model(Service):
 
         Parameters:
             kwargs: those of LangChain's ``with_retry``; ``retry_if_exception_type`` is by default
-                `langchain_qaip.errors.RETRYABLE`, not every exception.
+                every error of this package whose ``is_retryable`` says so, not every exception.
         """
-        kwargs.setdefault("retry_if_exception_type", RETRYABLE)
+        kwargs.setdefault("retry_if_exception_type", (_MayPass,))
         return super().with_retry(**kwargs)  # type: ignore[misc]  # of LangChain's base
 
     def _streamed(self, stop: list[str] | None, call: Mapping[str, Any]) -> dict[str, Any]:
@@ -136,6 +136,18 @@ class Model(Service):
     def name_of(self, answer: Completion, values: Mapping[str, Any]) -> str:
         """Return the name of the model that gave an answer."""
         return answer.model or values.get("model") or self.model_label
+
+
+class _ByError(type):
+    def __instancecheck__(cls, error: Any) -> bool:
+        return isinstance(error, ServiceError) and error.is_retryable
+
+
+class _MayPass(Exception, metaclass=_ByError):  # noqa: N818 -- stands for errors, is never raised
+    """Every error after which the same call may succeed: not all of a class are alike.
+
+    A 501 is a `ServerError` like a 503, but nothing is gained by repeating it.
+    """
 
 
 def llm_output(answer: Completion, model: str) -> dict[str, Any]:

@@ -16,6 +16,13 @@ def to_logprobs(sent: Any) -> list[list[LogProb]] | None:
     Parameters:
         sent: as it stands on the wire; None, and what is of neither format, gives None.
     """
+    try:
+        return _read(sent)
+    except (AttributeError, TypeError, ValueError):  # an answer is not given up for them
+        return None
+
+
+def _read(sent: Any) -> list[list[LogProb]] | None:
     match sent:
         case {"content": [*tokens]}:
             return [[_entry(t) for t in token.get("top_logprobs") or [token]] for token in tokens]

@@ -38,12 +38,13 @@ class _Listed:
             A line for each source: number, title, page, link, passage. Empty without sources.
         """
         lines = []
-        for number, scored in enumerate(self.source_nodes, start=1):
+        for place, scored in enumerate(self.source_nodes, start=1):
             about, passage = scored.node.metadata, scored.node.get_content(MetadataMode.NONE)
             page = f", p. {about['page_number']}" if "page_number" in about else ""
             name = about.get("title") or about.get("url") or scored.node_id
             link = f" ({url})" if (url := about.get("url", name)) != name else ""
             excerpt = truncate_text(" ".join(passage.split()), length) if trim_text else passage
+            number = about.get("rank", place)
             lines.append(f"[{number}] {name}{page}{link}{excerpt and ': '}{excerpt}")
         return "\n".join(lines)
 

@@ -81,8 +81,8 @@ def test_the_core_imports_no_framework_and_no_server(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", of("qaip_core"))
-def test_only_the_client_imports_httpx(name: str) -> None:
-    assert not tops(name) & {"httpx", "httpx2", "httpcore"} or name == "qaip_core.client"
+def test_only_the_pool_imports_httpx(name: str) -> None:
+    assert not tops(name) & {"httpx", "httpx2", "httpcore"} or name == "qaip_core.pool"
 
 
 @pytest.mark.parametrize("name", [n for n in of("qaip_core") if ".backends." in n])

@@ -115,13 +115,14 @@ class Answer:
             rest: what the decoder knows besides the text.
         """
         choices = []
+        reasons = {c.index: c.finish_reason for c in rest.choices}
         for index, thread in sorted(self._threads.items()):
             reasoning, text = thread.rest()
             choice = Choice(
                 "".join((*thread.text, text)),
                 index,
                 "".join((*thread.reasoning, reasoning)),
-                thread.finish_reason,
+                thread.finish_reason or reasons.get(index),
                 join_tool_calls(thread.calls),
             )
             choices.append(choice)

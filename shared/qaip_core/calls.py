@@ -12,6 +12,7 @@ from qaip_core.backend import Endpoint, Listing
 from qaip_core.connection import Settings
 from qaip_core.errors import InvalidParameterError
 from qaip_core.flow import Ask, Call, Send
+from qaip_core.packing import ACCEPTED
 from qaip_core.types import Prompt
 from qaip_core.version import DISTRIBUTION, version
 
@@ -95,6 +96,7 @@ class Caller:
         return {
             "user-agent": f"{DISTRIBUTION}/{version()}",
             "content-type": "application/json",
+            "accept-encoding": ACCEPTED,
             **{name.lower(): value for name, value in headers.items()},
             **auth,
         }

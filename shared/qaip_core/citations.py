@@ -22,12 +22,11 @@ def resolve_markers(text: str, citations: Sequence[Citation]) -> tuple[Citation,
 
     Parameters:
         text: the whole answer.
-        citations: in the service's order; marker ``[1]`` names the first.
+        citations: marker ``[1]`` names the one whose rank is 1; the rank is the place in the
+            list where there is none.
     """
     spans: dict[int, list[Span]] = {}
     for marker in _MARKER.finditer(text):
         spans.setdefault(int(marker[1]), []).append(Span(marker.start(), marker.end()))
-    return tuple(
-        replace(citation, spans=tuple(spans[n])) if n in spans else citation
-        for n, citation in enumerate(citations, start=1)
-    )
+    ranked = [(c.rank or n, c) for n, c in enumerate(citations, start=1)]
+    return tuple(replace(c, spans=tuple(spans[n])) if n in spans else c for n, c in ranked)

@@ -1,4 +1,4 @@
-"""`Client` and `AsyncClient`: the only module that does I/O.
+"""`Client` and `AsyncClient`: all that does I/O.
 
 Both drive the same steps of `qaip_core.flow`; they differ in ``await`` only.
 """
@@ -6,17 +6,14 @@ Both drive the same steps of `qaip_core.flow`; they differ in ``await`` only.
 from __future__ import annotations
 
 import asyncio
-import sys
-import threading
+import os
 import time
 import weakref
-from collections.abc import AsyncGenerator, Callable, Generator, Iterator, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iterator, Mapping
 from contextlib import aclosing, contextmanager, suppress
-from contextvars import copy_context
-from functools import cache, partial
+from functools import partial
 from typing import Any, cast
 
-import httpx
 from pydantic import SecretStr
 
 from qaip_core.backend import Endpoint, Listing, T
@@ -24,64 +21,44 @@ from qaip_core.calls import Caller
 from qaip_core.connection import Settings
 from qaip_core.errors import (
     ConfigurationError,
-    MalformedResponseError,
     ServiceConnectionError,
     ServiceError,
     ServiceTimeoutError,
 )
+from qaip_core.failures import failure
 from qaip_core.flow import Call, Failure, Head, Pause, Read, Send, Step, fetch, run
+from qaip_core.packing import apieces, pieces
+from qaip_core.pool import (
+    CANCEL_SECONDS,
+    Pool,
+    aside,
+    async_client,
+    close_all,
+    close_with_loop,
+    finish,
+    tell,
+)
 from qaip_core.types import Completion, Prompt, add_up
 
 __all__ = ["AsyncClient", "Client"]
 
-_CANCEL_SECONDS = 1.0
 _STALE_SECONDS = 1.0  # a service that fails later than that may have been at work
 _NO_RESPONSE = "Server disconnected without sending a response"
 _DRAIN_SECONDS = 0.25
-# Never through a proxy: a key may go there in clear text only because it stays on this machine.
-_DIRECT: Mapping[str, Any] = dict.fromkeys(
-    ("all://localhost", "all://*.localhost", "all://127.0.0.1", "all://[::1]")
-)
-_LIMITS = httpx.Limits(max_connections=None, max_keepalive_connections=100, keepalive_expiry=30)
-
-# By class name, since a caller's client may be of httpx or of its fork httpx2:
-# our class, and whether the request cannot have been served.
-_FAILURES: Mapping[str, tuple[type[ServiceError], bool]] = {
-    "ConnectTimeout": (ServiceTimeoutError, True),
-    "PoolTimeout": (ServiceTimeoutError, True),
-    "TimeoutException": (ServiceTimeoutError, False),
-    "ConnectError": (ServiceConnectionError, True),
-    "ProxyError": (ServiceConnectionError, True),
-    "LocalProtocolError": (ConfigurationError, True),
-    "UnsupportedProtocol": (ConfigurationError, True),
-    "InvalidURL": (ConfigurationError, True),
-    "DecodingError": (MalformedResponseError, False),
-    "TransportError": (ServiceConnectionError, False),
-    "StreamError": (ServiceConnectionError, False),
-}
-# A configuration error's own text could hold a header's value: it is not repeated.
-_ADVICE: Mapping[type[ServiceError], str] = {
-    ServiceTimeoutError: "{url} did not answer in time ({what}); raise timeout if it needs longer",
-    ServiceConnectionError: "the connection to {url} failed ({what}); check base_url, the network "
-    "and proxies",
-    ConfigurationError: "the request to {url} could not be made; check base_url and headers",
-    MalformedResponseError: "the body from {url} could not be decompressed ({what})",
-}
-
-
-@cache
-def _tls() -> Any:
-    """Return the default TLS context; loading the CAs takes 20 ms, once."""
-    return httpx.create_ssl_context()
 
 
 class _Connections:
     """Notes whether a request goes out on a connection kept from an earlier one.
 
-    httpx's own transports report what they do; of others nothing is known.
+    httpx's own transports report what they do; of others nothing is known. They also keep this
+    object, as long as the connection: so it must not hold the client, which closes them.
+
+    Parameters:
+        pool: is told of new ones.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, pool: Pool | None = None) -> None:
+        self._pool = pool
         self._began = time.monotonic()
         self._new: bool | None = None
 
@@ -94,28 +71,13 @@ class _Connections:
             and (type(error).__name__ in silent or str(error).startswith(_NO_RESPONSE))
         )
 
-    def note(self, event: str, _info: Any) -> None:
+    def note(self, event: str, info: Any) -> None:
         self._new = bool(self._new) or ".connect_" in event
+        if self._pool and hasattr(stream := info.get("return_value"), "get_extra_info"):
+            self._pool.opened(stream.get_extra_info("socket"))
 
-    async def anote(self, event: str, _info: Any) -> None:
-        self.note(event, _info)
-
-
-def _failure(error: Exception, settings: Settings, *, stale: bool) -> Failure:
-    """Translate a transport library's error; raise what is none of theirs.
-
-    Parameters:
-        stale: whether the request went out on a kept connection that the service had left.
-    """
-    names = [c.__name__ for c in type(error).__mro__]
-    known = next((_FAILURES[n] for n in names if n in _FAILURES), None)
-    if known is None or not type(error).__module__.startswith("httpx"):
-        raise error
-    kind, unsent = known
-    unsent = unsent or (stale and kind is ServiceConnectionError)
-    what = str(error) or names[0]
-    ours = kind(_ADVICE[kind].format(url=settings.base_url, what=what), unsent=unsent)
-    return Failure(ours, None if kind is ConfigurationError else error)
+    async def anote(self, event: str, info: Any) -> None:
+        self.note(event, info)
 
 
 def _allow_idle(request: Any, step: Send) -> None:
@@ -131,13 +93,53 @@ def _head(response: Any) -> Head:
 class _Transaction:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
+        self._process = os.getpid()
+        self._http: Any = None
+        self._pool: Pool | None = None
         self._response: Any = None
         self._chunks: Any = None
         self._secret: SecretStr | None = None
         self._connections = _Connections()
 
-    def _stale(self, error: Exception) -> bool:
-        return self._response is None and self._connections.left(error)
+    @property
+    def is_inherited(self) -> bool:
+        """Whether it is a copy in a forked child: the original goes on in the parent."""
+        return self._process != os.getpid()
+
+    def _failed(self, error: Exception) -> Failure:
+        closed = getattr(self._pool or self._http, "is_closed", False)
+        if closed and type(error) is RuntimeError:  # raised before anything is sent
+            return self._closed()
+        stale = self._response is None and not closed and self._connections.left(error)
+        return failure(error, self._settings.base_url, stale=stale)
+
+    def _closed(self) -> Failure:
+        given = self._settings.http_client, self._settings.http_async_client
+        if self._http in given:
+            return Failure(ConfigurationError("the client that was handed in is closed"), None)
+        words = "the connections were closed, in another thread or task, before the request"
+        return Failure(ServiceConnectionError(words, unsent=True), None, stale=True)
+
+    @contextmanager
+    def _hurried(self, seconds: float) -> Iterator[None]:
+        """Let the reads of the response's connection end in time, each and together."""
+        alone = self._response.http_version.startswith("HTTP/1")  # on its connection
+        stream: Any = self._response.extensions.get("network_stream") if alone else None
+        read = getattr(stream, "read", None)
+        if read is None:  # of other transports nothing is known
+            yield
+            return
+        end = time.monotonic() + seconds
+
+        def soon(size: int, timeout: float | None = None) -> Any:
+            left = max(end - time.monotonic(), 0.001)
+            return read(size, timeout=left if timeout is None else min(left, timeout))
+
+        stream.read = soon
+        try:
+            yield
+        finally:
+            del stream.read
 
     def redact(self, error: ServiceError) -> None:
         """Remove the key from an error, in case the service has echoed it."""
@@ -154,9 +156,8 @@ class Client(Caller):
 
     def __init__(self, settings: Settings) -> None:
         super().__init__(settings)
-        self._lock = threading.Lock()
-        self._own: httpx.Client | None = None
-        self._release: Any = None
+        self._own: dict[int, Pool] = {}  # by process
+        weakref.finalize(self, finish, self._own)
 
     def complete(self, endpoint: Endpoint, prompt: Prompt, values: Mapping[str, Any]) -> Completion:
         """Return the whole answer; see `call` for the parameters.
@@ -197,10 +198,11 @@ class Client(Caller):
             exchange.close()
 
     def close(self) -> None:
-        """Close the connections that were opened here; the client can be used again."""
-        if self._release is not None:
-            self._release()
-        self._own = self._release = None
+        """Close the connections that were opened here; the client can be used again.
+
+        Whoever reads from one, in another thread, gets an error at once.
+        """
+        close_all(self._own)
 
     def _drive(self, call: Call) -> Generator[Completion, None, None]:
         exchange = _Exchange(self)
@@ -222,7 +224,7 @@ class Client(Caller):
                 self._leave(exchange, call)
             raise
         except GeneratorExit:
-            _aside(partial(self._leave, exchange, call))
+            aside(partial(self._leave, exchange, call))
             raise
         except BaseException:
             self._leave(exchange, call)
@@ -233,55 +235,32 @@ class Client(Caller):
     def _leave(self, exchange: _Exchange, call: Call) -> None:
         """Hang up, and tell a service that would run on, and be billed, without a reader."""
         exchange.close()
-        request = self.cancellation(call)
+        request = None if exchange.is_inherited else self.cancellation(call)
         if request is None:
             return
         url, content = request
         with suppress(Exception):  # the caller has left: nobody to tell
             headers = self.headers(call.headers, self.settings.key_now())
-            self.http().post(url, headers=headers, content=content, timeout=_CANCEL_SECONDS)
+            tell(self.settings, url, headers, content)
 
     def http(self) -> Any:
         """Return the caller's httpx client, or our own, made at the first call."""
         if self.settings.http_client is not None:
             return self.settings.http_client
-        with self._lock:  # two threads may make their first call at once
-            if self._own is None:
-                self._own = httpx.Client(verify=_tls(), limits=_LIMITS, mounts=_DIRECT)
-                self._release = weakref.finalize(self, self._own.close)
-            return self._own
+        return self.pool.http
 
-
-def _aside(act: Callable[[], None]) -> None:
-    """Do something in a thread of its own, and wait for it, but not for ever.
-
-    The garbage collector may close an abandoned stream in the middle of anything, also while
-    this very thread holds the lock of the pool that the connection goes back to.
-    """
-    if sys.is_finalizing():  # no other thread runs any more
-        act()
-        return
-    thread = threading.Thread(target=copy_context().run, args=(act,), daemon=True)
-    try:
-        thread.start()
-    except RuntimeError:  # there are no more threads to be had
-        act()
-    else:
-        thread.join(_CANCEL_SECONDS)
-
-
-@contextmanager
-def _hurried(stream: Any, end: float) -> Iterator[None]:
-    """Let the reads of a connection end in time: a sync read cannot be interrupted."""
-    read = getattr(stream, "read", None)
-    if read is None:  # no connection, or one that is shared
-        yield
-        return
-    stream.read = lambda size, **_: read(size, timeout=max(end - time.monotonic(), 0.001))
-    try:
-        yield
-    finally:
-        del stream.read
+    @property
+    def pool(self) -> Pool:
+        """Our own connections, made at the first call of a process."""
+        process = os.getpid()
+        known = self._own.get(process)
+        if known is None:
+            made = Pool(process, self.settings)
+            known = self._own.setdefault(process, made)  # atomic: threads agree on one
+            close_all(self._own, besides=process)
+            if known is not made:
+                made.close()
+        return known
 
 
 class _Exchange(_Transaction):
@@ -294,7 +273,10 @@ class _Exchange(_Transaction):
     def perform(self, step: Step) -> Any:
         try:
             if type(step) is Read:  # first, since it is by far the most frequent
-                return next(self._chunks, b"")
+                if step.seconds is None:
+                    return next(self._chunks, b"")
+                with self._hurried(step.seconds):
+                    return next(self._chunks, b"")
             if type(step) is Send:
                 return self._send(step)
             if type(step) is Pause:
@@ -302,35 +284,45 @@ class _Exchange(_Transaction):
                 return time.sleep(step.seconds)
             return self._drain()
         except Exception as error:  # noqa: BLE001 -- re-raised if it is not the transport's
-            return _failure(error, self._settings, stale=self._stale(error))
+            return self._failed(error)
 
     def _send(self, step: Send) -> Head:
         self.close()
-        http = self._client.http()
+        self._http = http = self._settings.http_client or self._enter().http
         key = self._settings.key_now()
         self._secret = SecretStr(key) if key else None
         request = self._client.request(http, step, key)
         del key  # a traceback may be printed with the values of its frames
-        self._connections = _Connections()
+        self._connections = _Connections(self._pool)
         request.extensions["trace"] = self._connections.note
         self._response = http.send(request, stream=True, follow_redirects=False)
         _allow_idle(request, step)
-        self._chunks = self._response.iter_bytes()
+        self._chunks = pieces(self._response)
         return _head(self._response)
+
+    def _enter(self) -> Pool:
+        while True:
+            self._pool = pool = self._client.pool
+            if pool.enter(self):
+                return pool
+            pool.leave(self)  # another thread has closed it
 
     def _drain(self) -> None:
         end = time.monotonic() + _DRAIN_SECONDS
-        alone = self._response.http_version.startswith("HTTP/1")  # on its connection
-        stream = self._response.extensions.get("network_stream") if alone else None
-        with _hurried(stream, end):
+        with self._hurried(_DRAIN_SECONDS):
             for _ in self._chunks:
                 if time.monotonic() > end:
                     return
 
     def close(self) -> None:
         response, self._response, self._chunks = self._response, None, None
-        if response is not None:
-            response.close()
+        pool, self._pool = self._pool, None
+        try:
+            if response is not None:
+                response.close()
+        finally:
+            if pool is not None:
+                pool.leave(self)
 
 
 class AsyncClient(Caller):
@@ -345,7 +337,6 @@ class AsyncClient(Caller):
         self._own: weakref.WeakKeyDictionary[Any, tuple[Any, AsyncGenerator[None, None]]] = (
             weakref.WeakKeyDictionary()
         )
-        self._lock = threading.Lock()
 
     async def complete(
         self, endpoint: Endpoint, prompt: Prompt, values: Mapping[str, Any]
@@ -356,7 +347,7 @@ class AsyncClient(Caller):
             ServiceError: see `qaip_core.errors`.
         """
         call = self.call(endpoint, prompt, values, stream=False)
-        async with aclosing(self._drive(call)) as increments:
+        async with aclosing(self._increments(call)) as increments:
             return add_up([increment async for increment in increments])
 
     def stream(
@@ -367,7 +358,7 @@ class AsyncClient(Caller):
         Raises:
             ServiceError: see `qaip_core.errors`; what had arrived is in its ``partial``.
         """
-        return self._drive(self.call(endpoint, prompt, values, stream=True))
+        return self._increments(self.call(endpoint, prompt, values, stream=True))
 
     async def fetch(self, listing: Listing[T]) -> T:
         """Return what a read-only operation answers.
@@ -390,14 +381,22 @@ class AsyncClient(Caller):
             await exchange.close()
 
     async def close(self) -> None:
-        """Close the connections that were opened in this event loop."""
-        with self._lock:
-            own = self._own.pop(asyncio.get_running_loop(), None)
+        """Close the connections that were opened in this event loop.
+
+        Whoever reads from one, in another task, gets an error at once.
+        """
+        own = self._own.pop(asyncio.get_running_loop(), None)
         if own is not None:
             await own[1].aclose()
 
-    async def _drive(self, call: Call) -> AsyncGenerator[Completion, None]:
+    def _increments(self, call: Call) -> _Increments:
         exchange = _AsyncExchange(self)
+        leave = partial(self._leave, exchange, call)
+        return _Increments(self._drive(call, exchange), exchange, leave)
+
+    async def _drive(
+        self, call: Call, exchange: _AsyncExchange
+    ) -> AsyncGenerator[Completion, None]:
         steps = run(call)
         reply: Any = None
         try:
@@ -420,62 +419,103 @@ class AsyncClient(Caller):
             await self._leave(exchange, call)
             raise
         finally:
+            exchange.left = True
             await exchange.close()
 
     async def _leave(self, exchange: _AsyncExchange, call: Call) -> None:
         """Hang up, and tell a service that would run on, and be billed, without a reader."""
+        if exchange.left:
+            return
+        exchange.left = True
         await exchange.close()
-        request = self.cancellation(call)
+        request = None if exchange.is_inherited else self.cancellation(call)
         if request is None:
             return
         url, content = request
         with suppress(Exception):  # the caller has left: nobody to tell
-            async with asyncio.timeout(_CANCEL_SECONDS):
+            async with asyncio.timeout(CANCEL_SECONDS):
                 headers = self.headers(call.headers, await self.settings.key_soon())
-                http = await self.http()
-                await http.post(url, headers=headers, content=content)
+                given = self.settings.http_async_client
+                if given is None:  # in a thread: an event loop that ends begins nothing more
+                    await asyncio.to_thread(tell, self.settings, url, headers, content)
+                else:
+                    await given.post(url, headers=headers, content=content)
 
     async def http(self) -> Any:
         """Return the caller's httpx client, or our own for this loop, made at the first call."""
         if self.settings.http_async_client is not None:
             return self.settings.http_async_client
         loop = asyncio.get_running_loop()
-        with self._lock:  # other threads may have loops of their own
-            known = self._own.get(loop)
-            for ended in [old for old in self._own if old.is_closed()]:
-                del self._own[ended]
+        known = self._own.get(loop)
         if known is None:
-            http = httpx.AsyncClient(verify=_tls(), limits=_LIMITS, mounts=_DIRECT)
-            keeper = _close_with_loop(http)
-            with self._lock:
-                self._own[loop] = known = http, keeper
+            self._forget_ended()
+            http = async_client(self.settings)
+            keeper = close_with_loop(http)
+            self._own[loop] = known = http, keeper
             await anext(keeper)
         return known[0]
 
+    def _forget_ended(self) -> None:
+        for reference in self._own.keyrefs():  # a list: other threads may have loops of their own
+            loop = reference()
+            if loop is not None and loop.is_closed():
+                self._own.pop(loop, None)
 
-async def _close_with_loop(http: httpx.AsyncClient) -> AsyncGenerator[None, None]:
-    """Close a client when its event loop shuts down, or when nobody holds it any more.
 
-    Event loops close the async generators that are still open, before they end: so the
-    connections are closed in time, without any call by the user.
+class _Increments(AsyncGenerator[Completion, None]):
+    """A stream of increments which, unlike a generator, may be closed while it is being closed.
+
+    The garbage collector, and an event loop that ends, close all generators of a chain at once,
+    and the outer ones close the inner ones, too. So what takes time is done here, outside of
+    the generator, which is then closed in one step.
     """
-    try:
-        yield
-    finally:
-        await http.aclose()
+
+    def __init__(
+        self,
+        driven: AsyncGenerator[Completion, None],
+        exchange: _AsyncExchange,
+        leave: Callable[[], Awaitable[None]],
+    ) -> None:
+        self._driven: Any = driven
+        self._exchange = exchange
+        self._leave = leave
+
+    def __anext__(self) -> Any:
+        return self._driven.__anext__()
+
+    def asend(self, value: None) -> Any:
+        return self._driven.asend(value)
+
+    def athrow(self, *error: Any) -> Any:
+        return self._driven.athrow(*error)
+
+    async def aclose(self) -> None:
+        if self._exchange.left:
+            return
+        if not self._driven.ag_running:
+            await self._leave()
+        await self._driven.aclose()
 
 
 class _AsyncExchange(_Transaction):
-    """One request and its response at a time."""
+    """One request and its response at a time.
+
+    Attributes:
+        left: whether nobody reads any more.
+    """
 
     def __init__(self, client: AsyncClient) -> None:
         super().__init__(client.settings)
         self._client = client
+        self.left = False
 
     async def perform(self, step: Step) -> Any:
         try:
             if type(step) is Read:  # first, since it is by far the most frequent
-                return await anext(self._chunks, b"")
+                if step.seconds is None:
+                    return await anext(self._chunks, b"")
+                with self._hurried(step.seconds):
+                    return await anext(self._chunks, b"")
             if type(step) is Send:
                 return await self._send(step)
             if type(step) is Pause:
@@ -483,11 +523,11 @@ class _AsyncExchange(_Transaction):
                 return await asyncio.sleep(step.seconds)
             return await self._drain()
         except Exception as error:  # noqa: BLE001 -- re-raised if it is not the transport's
-            return _failure(error, self._settings, stale=self._stale(error))
+            return self._failed(error)
 
     async def _send(self, step: Send) -> Head:
         await self.close()
-        http = await self._client.http()
+        self._http = http = await self._client.http()
         key = await self._settings.key_soon()
         self._secret = SecretStr(key) if key else None
         request = self._client.request(http, step, key)
@@ -496,7 +536,7 @@ class _AsyncExchange(_Transaction):
         request.extensions["trace"] = self._connections.anote
         self._response = await http.send(request, stream=True, follow_redirects=False)
         _allow_idle(request, step)
-        self._chunks = self._response.aiter_bytes()
+        self._chunks = apieces(self._response)
         return _head(self._response)
 
     async def _drain(self) -> None:

@@ -11,11 +11,12 @@ from dataclasses import dataclass, field
 from typing import Annotated, Any, TypeAlias, cast
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
 
 from qaip_core.backend import Backend
 from qaip_core.errors import ConfigurationError, MissingKeyError
 from qaip_core.flow import OnIncomplete, Policy
+from qaip_core.redaction import HiddenHeaders
 
 __all__ = ["TRANSIENT", "ApiKey", "Connection", "Settings", "environment"]
 
@@ -52,6 +53,11 @@ class Settings:
         connect = _CONNECT_SECONDS if given is None else min(given, _CONNECT_SECONDS)
         return {"connect": connect, "read": given, "write": given, "pool": given}
 
+    @property
+    def is_local(self) -> bool:
+        """Whether the service runs on this machine: no proxy stands between."""
+        return _is_loopback(urlsplit(self.base_url).hostname or "")
+
     def key_now(self) -> str | None:
         """Return the key for one request; its source is asked each time."""
         key = self.key
@@ -73,6 +79,10 @@ class Settings:
             return self.key_now()
         value = key()
         return _sound_key(await value if inspect.isawaitable(value) else value)
+
+
+def _hidden_headers(headers: Mapping[str, str] | None) -> Mapping[str, str] | None:
+    return None if headers is None else HiddenHeaders(headers)
 
 
 def _hidden(value: Any) -> Any:
@@ -129,7 +139,9 @@ class Connection(BaseModel):
     stream_idle_timeout: float | None = Field(default=60.0, gt=0)
     http_client: Any = Field(default=None, exclude=True, repr=False)
     http_async_client: Any = Field(default=None, exclude=True, repr=False)
-    default_headers: Mapping[str, str] | None = Field(default=None, exclude=True, repr=False)
+    default_headers: Annotated[Mapping[str, str] | None, AfterValidator(_hidden_headers)] = Field(
+        default=None, exclude=True, repr=False
+    )
     extra_body: Mapping[str, Any] | None = None
     on_incomplete: OnIncomplete = "raise"
     retry_unanswered: bool = False
@@ -168,12 +180,9 @@ class Connection(BaseModel):
         url = base_url(backend, self.base_url)
         if key is not None:
             _refuse_clear_text(url)
-        headers = dict(self.default_headers or {})
+        headers = HiddenHeaders(self.default_headers or {})
         for name, value in headers.items():
-            if not (name + value).isascii() or not (name + value).isprintable():
-                raise ConfigurationError(
-                    f"default_headers: {name!r} holds control or non-ASCII characters"
-                )
+            _refuse_header(name, value)
         return Settings(
             backend=backend,
             base_url=url,
@@ -197,6 +206,10 @@ def environment(names: tuple[str, ...]) -> str | None:
     return next((value for name in names if (value := os.environ.get(name))), None)
 
 
+_UNREADABLE = "base_url has an unreadable host or port"
+_NAME = re.compile(r"[\w-]+(\.[\w-]+)*\.?")
+
+
 def base_url(backend: Backend, given: str | None) -> str:
     """Return the service's base URL, normalised.
 
@@ -210,13 +223,13 @@ def base_url(backend: Backend, given: str | None) -> str:
             f"or set {' or '.join(backend.url_env)}.",
             service=backend.name,
         )
-    if re.search(r"[\x00-\x20\x7f]", url):
-        raise ConfigurationError("base_url holds white space or control characters")
+    if " " in url or "\\" in url or not url.isprintable():
+        raise ConfigurationError("base_url holds white space, control characters or a backslash")
     try:
         parts = urlsplit(url)
         _ = parts.port
     except ValueError:  # its text may hold the URL
-        raise ConfigurationError("base_url has an unreadable host or port") from None
+        raise ConfigurationError(_UNREADABLE) from None
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise ConfigurationError("base_url must begin with https:// (or http:// for loopback)")
     if "@" in parts.netloc or "?" in url or "#" in url:
@@ -224,7 +237,20 @@ def base_url(backend: Backend, given: str | None) -> str:
             "base_url must not hold user info, a query or a fragment; "
             "keys go into api_key, further headers into default_headers"
         )
+    if not _is_host(parts.hostname, bracketed="[" in parts.netloc):
+        raise ConfigurationError(_UNREADABLE)
     return backend.normalise_url(url.rstrip("/"))
+
+
+def _is_host(host: str, *, bracketed: bool) -> bool:
+    """Tell whether every reader of a URL sees the same host, and can ask for its address."""
+    try:
+        if bracketed:
+            return ipaddress.IPv6Address(host).scope_id is None
+        host.encode("idna")  # as the resolver does: empty or long parts are refused
+    except ValueError:
+        return False
+    return _NAME.fullmatch(host) is not None
 
 
 def _refuse_clear_text(url: str) -> None:
@@ -241,6 +267,19 @@ def _is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost" or host.endswith(".localhost")
+
+
+def _refuse_header(name: str, value: str) -> None:
+    """Refuse what could not stand in a header, without showing it."""
+    if _TOKEN.fullmatch(name) is None:
+        raise ConfigurationError("default_headers: a name is empty or holds what names may not")
+    if not value.isascii() or not value.isprintable() or value != value.strip():
+        raise ConfigurationError(
+            f"default_headers: {name!r} holds control or non-ASCII characters, or outer blanks"
+        )
+
+
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, section 5.6.2
 
 
 def _sound_key(value: Any) -> str:

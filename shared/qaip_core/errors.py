@@ -37,6 +37,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from qaip_core.redaction import causes, redacted, shown_headers
+
 if TYPE_CHECKING:
     from qaip_core.types import Completion
 
@@ -84,7 +86,8 @@ class ServiceError(Exception):
         retry_after: seconds that the service asks to wait.
         attempts: how many requests were sent.
         body: the decoded error body, or its text.
-        headers: the response headers.
+        headers: the response headers, without those that are for one session or one reader:
+            cookies, echoed credentials, the query of a ``location``.
         partial: the answer as far as it had arrived.
         is_retryable: whether the same call may succeed later.
         unsent: whether the request certainly did not reach the service.
@@ -122,13 +125,22 @@ class ServiceError(Exception):
 
     def redact(self, secret: str) -> None:
         """Remove a secret that the service echoed, such as the key it refused."""
-        if len(secret) < _REDACTED_LENGTH:
-            return
-        self.message = _without(self.message, secret)
+        self.message = redacted(self.message, secret)
         self.args = (self.message,)
-        self.code = _without(self.code, secret)
-        self.body = _without(self.body, secret)
-        self.headers = _without(self.headers, secret)
+        self.code = redacted(self.code, secret)
+        self.body = redacted(self.body, secret)
+        self.headers = redacted(self.headers, secret)
+        for cause in causes(self):  # a transport library quotes what it could not read
+            cause.args = tuple(redacted(a, secret) if isinstance(a, str) else a for a in cause.args)
+
+    @property
+    def headers(self) -> Mapping[str, str] | None:
+        """The response headers; an error is shown, logged and sent on, so it lacks some."""
+        return self._headers
+
+    @headers.setter
+    def headers(self, headers: Mapping[str, str] | None) -> None:
+        self._headers = headers and shown_headers(headers)
 
     @property
     def status_code(self) -> int | None:
@@ -139,18 +151,6 @@ class ServiceError(Exception):
     def partial_text(self) -> str:
         """The text that had arrived before the error; empty if none had."""
         return self.partial.text if self.partial else ""
-
-
-_REDACTED_LENGTH = 8
-"""Shorter ones are no real keys, and stand in ordinary words."""
-
-
-def _without(value: Any, secret: str) -> Any:
-    if isinstance(value, str):
-        return value.replace(secret, "[key]")
-    if isinstance(value, Mapping):
-        return {_without(k, secret): _without(v, secret) for k, v in value.items()}
-    return [_without(v, secret) for v in value] if isinstance(value, list) else value
 
 
 class ConfigurationError(ServiceError, ValueError):

@@ -18,7 +18,6 @@ import time
 import warnings
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from email.utils import parsedate_to_datetime
 from typing import Any, Literal, TypeAlias
 
 from pydantic_core import from_json, to_json
@@ -38,6 +37,7 @@ from qaip_core.errors import (
 )
 from qaip_core.framing import Event, Framing, Whole
 from qaip_core.report import read_report, status_error
+from qaip_core.retry_after import parse_retry_after
 from qaip_core.types import Completion
 
 __all__ = [
@@ -53,11 +53,11 @@ __all__ = [
     "Send",
     "Step",
     "fetch",
-    "parse_retry_after",
     "run",
 ]
 
 _ERROR_BODY_BYTES = 64 * 1024
+_ERROR_BODY_SECONDS = 2.0
 
 OnIncomplete: TypeAlias = Literal["raise", "warn", "ignore"]
 
@@ -84,20 +84,25 @@ class Policy:
     retry_unanswered: bool = False
     on_incomplete: OnIncomplete = "raise"
 
-    def delay(self, error: ServiceError) -> float | None:
-        """Return the seconds to wait before the next attempt; None to give up."""
-        if error.attempts > self.max_retries or not self._may_repeat(error):
+    def delay(self, error: ServiceError, retries: int) -> float | None:
+        """Return the seconds to wait before the next attempt; None to give up.
+
+        Parameters:
+            error: why the last one failed.
+            retries: how many were made already.
+        """
+        if retries >= self.max_retries or not self._may_repeat(error):
             return None
         if error.retry_after is not None:
             return error.retry_after if error.retry_after <= self.max_wait else None
-        ceiling: float = min(0.5 * 2 ** (error.attempts - 1), 8.0)
+        ceiling: float = min(0.5 * 2**retries, 8.0)
         return ceiling * random.uniform(0.5, 1.0)  # noqa: S311 -- jitter, no secret
 
     def _may_repeat(self, error: ServiceError) -> bool:
         if isinstance(error, ModelNotReadyError):
             return False
         if isinstance(error, TransportError | IncompleteStreamError):
-            return self.retry_unanswered or error.unsent
+            return error.is_retryable and (self.retry_unanswered or error.unsent)
         return error.is_retryable
 
 
@@ -117,6 +122,8 @@ class Ask:
         repair: another body to try once after an error; None to give up.
         stream: whether the body asks for a stream.
         attempts: how many requests were sent.
+        retries: how many of them repeated one that failed; a mended request is no repetition.
+        replaced: whether a connection that the service had left was replaced at once.
     """
 
     backend: Backend
@@ -124,12 +131,31 @@ class Ask:
     body: dict[str, Any] | None
     policy: Policy
     accept: str = "application/json"
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     env: str = ""
     fresh_key: bool = False
     repair: Callable[[Exception, dict[str, Any]], dict[str, Any] | None] | None = None
     stream: bool = False
     attempts: int = 0
+    retries: int = 0
+    replaced: bool = False
+
+    def delay(self, error: ServiceError) -> float | None:
+        """Return the seconds to wait before one more retry, and count it; None to give up."""
+        delay = self.policy.delay(error, self.retries)
+        self.retries += delay is not None
+        return delay
+
+    def mend(self, error: ServiceError) -> bool:
+        """Set right, once, what an error complains of; tell whether that could be done."""
+        if error.status == 401 and self.fresh_key:
+            self.fresh_key = False  # the key may have expired between two calls of its source
+            return True
+        body = self.repair(error, self.body or {}) if self.repair else None
+        if body is None:
+            return False
+        self.body, self.repair = body, None
+        return True
 
 
 @dataclass(slots=True, kw_only=True)
@@ -156,7 +182,7 @@ class Send:
     """Send this request and wait for the head of the response."""
 
     url: str
-    headers: Mapping[str, str]
+    headers: Mapping[str, str] = field(repr=False)  # a traceback may show the values of its frames
     content: bytes | None
     idle_timeout: float | None
     stream: bool
@@ -187,14 +213,23 @@ class Failure:
     Parameters:
         error: ours.
         cause: the transport library's, where it may be shown.
+        stale: whether the service had left the connection before the request came.
     """
 
     error: ServiceError
     cause: BaseException | None
+    stale: bool = False
 
 
+@dataclass(frozen=True, slots=True)
 class Read:
-    """Read the next bytes of the body."""
+    """Read the next bytes of the body.
+
+    Parameters:
+        seconds: how long that may take, where it is less than any read may.
+    """
+
+    seconds: float | None = None
 
 
 class Drain:
@@ -234,7 +269,7 @@ def run(call: Call) -> Steps:
 def _early_delay(call: Call, error: ServiceError) -> float | None:
     """Return the delay after an error inside an answer that had no content yet."""
     final = isinstance(error, StatusError) or error.partial is None or _has_content(error.partial)
-    return None if final else call.policy.delay(error)
+    return None if final else call.delay(error)
 
 
 def _has_content(answer: Completion) -> bool:
@@ -243,47 +278,56 @@ def _has_content(answer: Completion) -> bool:
 
 def fetch(ask: Ask, decode: Callable[[Any], T]) -> Generator[Step, Any, T]:
     """Return the steps of a read-only request; their value is what its JSON body means."""
-    head = yield from _open(ask)
+    while True:
+        head = yield from _open(ask)
+        try:
+            return decode(_parsed((yield from _body())))
+        except ServiceError as error:
+            _sign(error, ask, head)
+            delay = ask.delay(error)
+            if delay is None:
+                raise
+        yield Pause(delay)
+
+
+def _body() -> Generator[Step, Any, bytes]:
+    """Read the whole body of a success."""
     body = Whole()
-    try:
-        while chunk := (yield READ):
-            if isinstance(chunk, Failure):
-                raise chunk.error from chunk.cause
-            body.feed(chunk)
-        (event,) = body.close()
-        return decode(_parsed(event.data))
-    except ServiceError as error:
-        _sign(error, ask, head)
-        raise
+    while chunk := (yield READ):
+        if isinstance(chunk, Failure):
+            raise chunk.error from chunk.cause
+        body.feed(chunk)
+    (event,) = body.close()
+    return event.data
 
 
 def _open(ask: Ask) -> Generator[Step, Any, Head]:
     """Send until the service answers with a success."""
-    refreshed = repaired = False
     while True:
-        ask.attempts += 1
-        content = None if ask.body is None else _as_json(ask.body)
-        headers = {"accept": ask.accept, **ask.headers}
-        reply = yield Send(ask.url, headers, content, ask.policy.idle_timeout, ask.stream)
+        reply = yield _request(ask)
         if isinstance(reply, Head):
             if 200 <= reply.status < 300:
                 return reply
-            error: ServiceError = yield from _refusal(ask, reply)
-            cause: BaseException | None = None
+            failure = Failure((yield from _refusal(ask, reply)), None)
         else:
-            error, cause = reply.error, reply.cause
-        _sign(error, ask)
-        if error.status == 401 and ask.fresh_key and not refreshed:
-            refreshed = True  # the key may have expired between two calls of its source
+            failure = reply
+        _sign(failure.error, ask)
+        if ask.mend(failure.error):
             continue
-        body = None if repaired or not ask.repair else ask.repair(error, ask.body or {})
-        if body is not None:
-            ask.body, repaired = body, True
-            continue
-        delay = ask.policy.delay(error)
+        delay = ask.delay(failure.error)
         if delay is None:
-            raise error from cause
+            raise failure.error from failure.cause
+        if failure.stale and not ask.replaced:
+            ask.replaced = True  # the service is well: nothing is gained by waiting
+            continue
         yield Pause(delay)
+
+
+def _request(ask: Ask) -> Send:
+    ask.attempts += 1
+    content = None if ask.body is None else _as_json(ask.body)
+    headers = {"accept": ask.accept, **ask.headers}
+    return Send(ask.url, headers, content, ask.policy.idle_timeout, ask.stream)
 
 
 def _as_json(body: dict[str, Any]) -> bytes:
@@ -311,11 +355,12 @@ def _refusal(ask: Ask, head: Head) -> Generator[Step, Any, StatusError]:
 
 
 def _read_all(limit: int) -> Generator[Step, Any, bytes]:
-    """Return an error body as far as it can be had."""
+    """Return an error body as far as it can be had, soon."""
     parts: list[bytes] = []
     size = 0
-    while size < limit:
-        chunk = yield READ
+    end = time.monotonic() + _ERROR_BODY_SECONDS
+    while size < limit and (left := end - time.monotonic()) > 0:
+        chunk = yield Read(left)
         if not isinstance(chunk, bytes) or not chunk:
             break
         parts.append(chunk)
@@ -348,10 +393,9 @@ def _increments(
     call: Call, decoder: Decoder, framing: Framing, answer: Answer
 ) -> Generator[Step, Any, Completion | None]:
     """Hand out increments until the end; return the closing one, None if there is none."""
-    idle = call.policy.idle_timeout if call.stream else None
-    heard = time.monotonic()
+    silence = _Silence(call.policy.idle_timeout if call.stream else None)
     while not decoder.ended:
-        chunk = yield READ
+        chunk = yield silence.read
         if isinstance(chunk, Failure):
             return _cut(call, decoder, chunk)
         ready: list[Completion] = []
@@ -362,37 +406,66 @@ def _increments(
                 increment = decoder.feed(event)
                 if increment is not None:
                     ready.append(answer.add(increment))
+                if decoder.ended:
+                    break  # what follows the end is not read, as if it came later
         except ServiceError:
             if ready:
                 yield ready  # what came before the error in the same bytes is not lost
             raise
         if ready:
             yield ready
-            heard = time.monotonic()
-        elif idle is not None and time.monotonic() - heard > idle:
-            return _cut(call, decoder, Failure(_silence(idle), None))
+            silence.end()
+        elif silence.lasts():  # a keep-alive, or part of an event
+            return _cut(call, decoder, Failure(_too_silent(call), None))
         if not chunk:
             break
     return decoder.finish(cut=False)
 
 
+class _Silence:
+    """Measures how long a stream has been without content.
+
+    Parameters:
+        limit: seconds; None for no limit.
+    """
+
+    def __init__(self, limit: float | None) -> None:
+        self.read = READ
+        self._limit = limit
+        self._heard = time.monotonic()
+
+    def end(self) -> None:
+        """Begin anew, since content has come."""
+        self.read = READ
+        self._heard = time.monotonic()
+
+    def lasts(self) -> bool:
+        """Tell whether it has lasted too long; else the next read has what is left of it."""
+        if self._limit is None:
+            return False
+        left = self._heard + self._limit - time.monotonic()
+        self.read = Read(left)
+        return left <= 0
+
+
+def _too_silent(call: Call) -> ServiceTimeoutError:
+    return ServiceTimeoutError(
+        f"no content for {call.policy.idle_timeout:g} s; "
+        "raise stream_idle_timeout if the service needs longer"
+    )
+
+
 def _cut(call: Call, decoder: Decoder, failure: Failure) -> Completion | None:
     """Return the closing increment after a failure, if the answer is complete in spite of it."""
-    error, idle = failure.error, call.policy.idle_timeout
+    error = failure.error
     if call.stream and isinstance(error, TransportError):
         final = decoder.finish(cut=True)
         if final is not None or isinstance(error, ServiceConnectionError):
             call.cause = failure.cause
             return final
-        if idle is not None:
-            error = _silence(idle)
+        if call.policy.idle_timeout is not None:
+            error = _too_silent(call)
     raise error from failure.cause
-
-
-def _silence(idle: float) -> ServiceTimeoutError:
-    return ServiceTimeoutError(
-        f"no content for {idle:g} s; raise stream_idle_timeout if the service needs longer"
-    )
 
 
 def _whole(endpoint: Endpoint, event: Event) -> Completion:
@@ -438,35 +511,3 @@ def _kept_headers(endpoint: Endpoint, head: Head) -> dict[str, Any]:
         kept = {k: v for k, v in head.headers.items() if k.startswith(backend.keep_headers)}
         facts["headers"] = kept
     return facts
-
-
-def _seconds_or_date(value: str) -> float:
-    try:
-        return float(value)
-    except ValueError:
-        return parsedate_to_datetime(value).timestamp() - time.time()
-
-
-_WISHES: Sequence[tuple[str, Callable[[str], float]]] = (
-    ("retry-after-ms", lambda v: float(v) / 1000),
-    ("retry-after", _seconds_or_date),
-    ("x-ratelimit-reset", lambda v: float(v) - time.time()),
-)
-
-
-def parse_retry_after(headers: Mapping[str, str], status: int = 429) -> float | None:
-    """Return the seconds that a response asks to wait; None if it does not say.
-
-    Parameters:
-        headers: with names in lower case; ``retry-after-ms``, ``retry-after`` (seconds or an
-            HTTP date) and ``x-ratelimit-reset`` (Unix seconds) are read, in this order.
-        status: the last of them speaks of rate limits, so it counts with 429 only.
-    """
-    for name, parse in _WISHES if status == 429 else _WISHES[:2]:
-        try:
-            seconds = parse(headers[name])
-        except (KeyError, ValueError, TypeError, OverflowError):
-            continue
-        if seconds > 0:
-            return seconds
-    return None

@@ -8,9 +8,7 @@ The event-stream rules are those of https://html.spec.whatwg.org/multipage/serve
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple, Protocol
-
-from pydantic_core import from_json
+from typing import Literal, NamedTuple, Protocol
 
 from qaip_core.errors import MalformedResponseError
 
@@ -85,13 +83,15 @@ class LineDecoder:
         rest = b"" if self._after_cr or tail == 0x0A else lines.pop()
         if lines and self._parts:
             lines[0] = b"".join((*self._parts, lines[0]))
+            self._check(len(lines[0]))
             self._parts.clear()
             self._size = 0
         if rest:
             self._parts.append(rest)
             self._size += len(rest)
-            if self._size > self._limit:
-                raise MalformedResponseError(f"a line of the stream exceeds {self._limit} bytes")
+            self._check(self._size)
+        if len(chunk) > self._limit:
+            self._check(max(map(len, lines), default=0))
         return lines
 
     def close(self) -> bytes:
@@ -99,6 +99,10 @@ class LineDecoder:
         rest = self._start + b"".join(self._parts)
         self._parts.clear()
         return rest
+
+    def _check(self, size: int) -> None:
+        if size > self._limit:
+            raise MalformedResponseError(f"a line of the stream exceeds {self._limit} bytes")
 
     def _drop_bom(self, chunk: bytes) -> bytes:
         start = self._start + chunk
@@ -209,9 +213,11 @@ class Whole:
 
 
 class Sniffer:
-    """Decides by the first line that is not blank: events, JSON, or raw text.
+    """Decides by the first lines that are not blank: events, JSON, or raw text.
 
-    For services whose stream format is not documented, or mislabelled.
+    For services whose stream format is not documented, or mislabelled. What begins as a JSON
+    object is taken for one, well-formed or not: text would show the caller the service's bytes.
+    A field of an event stream needs another field, or the end, after it: prose may begin so too.
 
     Parameters:
         lines: whether JSON means one object a line; else it means one whole body.
@@ -223,6 +229,7 @@ class Sniffer:
         self._limit = limit
         self._held = bytearray()
         self._wants_line = False
+        self._blank = True
         self._chosen: Framing | None = None
 
     def feed(self, chunk: bytes) -> Iterator[Event]:
@@ -231,14 +238,13 @@ class Sniffer:
             yield from self._chosen.feed(chunk)
             return
         self._held += chunk
-        if len(self._held) > self._limit:
-            raise MalformedResponseError(f"a line of the stream exceeds {self._limit} bytes")
-        if self._wants_line and b"\n" not in chunk and b"\r" not in chunk:
-            return
-        self._chosen = self._choose(ended=False)
+        if not self._is_quiet(chunk):
+            self._chosen = self._choose(ended=False)
         if self._chosen is not None:
             yield from self._chosen.feed(bytes(self._held))
             self._held.clear()
+        elif len(self._held) > self._limit:
+            raise MalformedResponseError(f"a line of the stream exceeds {self._limit} bytes")
 
     def close(self) -> Iterator[Event]:
         """Take the end of the body and yield what it completes."""
@@ -249,17 +255,30 @@ class Sniffer:
             yield from self._chosen.feed(bytes(self._held))
         yield from self._chosen.close()
 
+    def _is_quiet(self, chunk: bytes) -> bool:
+        """Tell bytes that decide nothing, so that what is held is not looked at for each."""
+        if self._wants_line:
+            return b"\n" not in chunk and b"\r" not in chunk
+        return self._blank and not chunk.strip()
+
     def _choose(self, *, ended: bool) -> Framing | None:
+        self._wants_line = self._blank = False
         start = bytes(self._held)
         if not ended and _BOM.startswith(start):
             return None
-        lines = start.removeprefix(_BOM).lstrip().splitlines(keepends=True)
-        if not lines:
-            return None
-        line = lines[0]
+        every = start.removeprefix(_BOM).splitlines(keepends=True)
+        lines = [line.lstrip() for line in every if line.strip()]
+        for line in lines[:2]:
+            found = self._look(line, whole=_is_whole(line), ended=ended)
+            if found != "field":
+                return found
+        self._blank = True  # what comes next begins a line
+        return SSE(self._limit) if len(lines) > 1 or (lines and ended) else None
+
+    def _look(self, line: bytes, *, whole: bool, ended: bool) -> Framing | Literal["field"] | None:
+        """Return what a line is the beginning of; None if more of it has to be seen."""
         if not self._lines and line[:1] in b"{[":
             return Whole(self._limit)
-        whole = line[-1:] in b"\r\n"
         beginning = line[:15].lower().rstrip()
         if beginning.startswith(_PAGES):  # no answer, whatever its status says
             return Whole(self._limit)
@@ -271,12 +290,26 @@ class Sniffer:
         if not whole and not ended:
             return None
         if line[:1] == b"{":
-            return Text() if whole and not _is_object(line) else Lines(self._limit)
-        return SSE(self._limit) if _is_field(line) else Text()
+            return self._json(line, whole=whole)
+        if not _is_field(line):
+            return Text()
+        self._wants_line = False
+        return SSE(self._limit) if line.startswith(b"data:") else "field"
+
+    def _json(self, line: bytes, *, whole: bool) -> Framing:
+        """Tell an object a line from an object over several lines, and from prose in braces."""
+        inner = line[1:].strip()
+        if not inner and whole:
+            return Whole(self._limit)
+        return Lines(self._limit) if inner[:1] in (b"", b'"') or inner == b"}" else Text()
 
 
 _PAGES = (b"<!doctype html", b"<html")
 _FIELDS = (b"data:", b"event:", b"id:", b"retry:", b":", b"[DONE]")
+
+
+def _is_whole(line: bytes) -> bool:
+    return line[-1:] in b"\r\n"
 
 
 def _may_begin(line: bytes) -> bool:
@@ -286,13 +319,9 @@ def _may_begin(line: bytes) -> bool:
 def _is_field(line: bytes) -> bool:
     """Tell an event stream's field from prose that begins with such a word."""
     name, _, value = line.strip().partition(b":")
+    value = value.strip()
     if name == b"data":
-        return value.strip()[:1] == b"{" or value.strip() == b"[DONE]"
-    return line.startswith(_FIELDS)
-
-
-def _is_object(line: bytes) -> bool:
-    try:
-        return isinstance(from_json(line), dict)
-    except ValueError:
-        return False
+        return value[:1] == b"{" or value == b"[DONE]"
+    if name in (b"event", b"id"):
+        return line.startswith(_FIELDS) and len(value.split()) <= 1
+    return line.startswith(_FIELDS) and (name != b"retry" or value.isdigit())

@@ -20,11 +20,13 @@ from qaip_core.errors import (
     StatusError,
     for_status,
 )
+from qaip_core.redaction import bare_url
 
 __all__ = ["RETRY_STATUSES", "Report", "Rule", "read_report", "status_error", "stream_error"]
 
 RETRY_STATUSES = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 529})
 _EXCERPT = 500
+_STATUSES = {str(status): status for status in range(400, 600)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,9 +100,8 @@ _HINTS: Mapping[type[StatusError], str] = {
 def read_report(content: bytes | str | Mapping[str, Any]) -> Report:
     """Return what an error body says, in any of the envelopes that the services use."""
     body = content if isinstance(content, Mapping) else _decode(content)
-    status = body.get("status") if isinstance(body, Mapping) else None
     message, code = _message(body)
-    return Report(message[:_EXCERPT], code, status if type(status) is int else None, body)
+    return Report(message[:_EXCERPT], code, _status(body), body)
 
 
 def status_error(
@@ -126,7 +127,8 @@ def status_error(
     kind = rule.error or for_status(status)
     hint = (rule.hint or _HINTS.get(kind, "")).format(env=env, url=url)
     if 300 <= status < 400:
-        hint = f"Redirects are not followed; set base_url to where the service is: {location}."
+        where = bare_url(location or "")[:_EXCERPT] or "(it does not say where)"
+        hint = f"Redirects are not followed; set base_url to where the service is: {where}."
     error = kind(
         _with_hint(f"HTTP {status}: {report.message}", hint),
         status=status,
@@ -144,8 +146,6 @@ def stream_error(
     """Return the error for an error event inside a stream that began as a success."""
     report = read_report(payload)
     status = report.status or status
-    if status is None and report.code is not None and report.code.isdigit():
-        status = int(report.code)
     rule = _first(rules, status, report)
     error = ServerReportedError(
         _with_hint(f"the service reported: {report.message}", rule.hint),
@@ -204,6 +204,16 @@ def _message(body: Any) -> tuple[str, str | None]:
             return "the service gave no reason", _code(body)
         case _:
             return "the service gave no readable reason", None
+
+
+def _status(body: Any) -> int | None:
+    """Return the status that a body, or the error in it, names: as such, or as its code."""
+    if not isinstance(body, Mapping):
+        return None
+    if type(status := body.get("status")) is int:
+        return status
+    inner = _status(body.get("error")) or _status(body.get("detail"))
+    return inner or _STATUSES.get(str(body.get("code")))
 
 
 def _code(body: Mapping[Any, Any]) -> str | None:

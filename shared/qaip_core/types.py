@@ -99,7 +99,7 @@ class Citation:
         page_number: from 1; None if the source has no pages.
         date: publication date, as sent.
         score: the service's own relevance; None where it gives none. Never computed here.
-        rank: place in the service's list, from 1.
+        rank: place in the service's list, from 1; a source that cannot be read leaves a gap.
         spans: where ``[n]`` markers in the answer refer to it.
         metadata: everything else that the service says of it.
     """
@@ -205,8 +205,11 @@ class Completion:
         created: Unix seconds.
         usage: None where the service reports none.
         citations: the answer's sources, complete, in the service's order.
-        metadata: what else the service says (cost, images, ids, headers), by its names.
-        raw: the body of a whole answer, the closing event of a streamed one.
+        metadata: what else the service says (cost, images, ids, headers), by its names;
+            ``malformed`` lists the paths of what could not be read, such as
+            ``search_results.2``, and is absent if there is nothing.
+        raw: the body of a whole answer, the closing event of a streamed one; null stands for
+            NaN and infinity, and ``usage`` holds what can be read of it.
         last: True on a whole answer and on the last increment of a stream.
         replaces: the service takes back all text so far; this increment begins anew.
     """

@@ -20,7 +20,8 @@ import pytest
 from qaip_core import AsyncClient, Client, Completion, Connection, Prompt, Settings, errors
 from qaip_core.backend import Endpoint
 from qaip_core.backends import dify, fireworks, pais, perplexity, qaip
-from qaip_core.flow import IncompleteAnswerWarning, parse_retry_after
+from qaip_core.flow import IncompleteAnswerWarning
+from qaip_core.retry_after import parse_retry_after
 from qaip_core.version import version
 from support.fault_server import FaultServer, Reply, html_reply, json_reply, sse_reply
 

@@ -30,7 +30,7 @@ each_framing = pytest.mark.parametrize("framing", FRAMINGS.values(), ids=FRAMING
 WIRE = st.lists(
     st.sampled_from(
         b"\n|\r|\r\n|\n\n|\xef\xbb\xbf|\xef|\xbb|:| |data:|data: |event: |id: |id:\0|[DONE]|"
-        b'{|}|{"a":1}|\xff|da|\xe2\x80\xa8|\x85|\x0b|x'.split(b"|")
+        b'{|}|{"a":1}|\xff|da|\xe2\x80\xa8|\x85|\x0b|x|{"|retry:|7|event: |<ht|ml>|<'.split(b"|")
     )
     | st.binary(max_size=4),
     max_size=24,
@@ -140,6 +140,21 @@ SNIFFED: list[tuple[str, bytes, list[tuple[bytes, str]]]] = [
     ("one line without its end", b'{"a":1}', [(b'{"a":1}', "rest")]),
     ("one line, cut", b'{"a":', [(b'{"a":', "rest")]),
     ("an end mark alone", b"[DONE]\n", []),
+    ("an end mark before lines", b'[DONE]\n{"a":1}\n', [(b"[DONE]", "line"), (b'{"a":1}', "line")]),
+    ("two comments", b": ping\n\n: ping\n\n", []),
+    ("a comment alone", b": ping\n", []),
+    ("a name alone", b"event: ping", []),
+    ("a name before a line", b'event: a\n{"a":1}\n', [(b"event: a", "line"), (b'{"a":1}', "line")]),
+    ("an id before prose", b"id: 7\nis mine", [(b"id: 7\nis mine", "text")]),
+    ("an id of several words", b"id: 7 is mine", [(b"id: 7 is mine", "text")]),
+    ("a name of several words", b"event: dinner at 8\n", [(b"event: dinner at 8\n", "text")]),
+    ("a time to retry in words", b"retry: never\n", [(b"retry: never\n", "text")]),
+    ("a comment before prose", b":\n\nTea", [(b":\n\nTea", "text")]),
+    ("two objects on a line", b'{"a":1}{"b":2}\n', [(b'{"a":1}{"b":2}', "line")]),
+    ("an object and more", b'{"a":1}, \n', [(b'{"a":1}, ', "line")]),
+    ("an empty object", b"{}\n", [(b"{}", "line")]),
+    ("an object over several lines", b'{\r\n"a": 1}\r\n', [(b'{\r\n"a": 1}\r\n', "whole")]),
+    ("a brace alone", b"{", [(b"{", "rest")]),
     ("prose", b"Tea is a drink.\nIt is hot.", [(b"Tea is a drink.\nIt is hot.", "text")]),
     ("prose in braces", b"{sic} is Latin\n", [(b"{sic} is Latin\n", "text")]),
     ("a list", b"[1, 2]\n", [(b"[1, 2]\n", "text")]),
@@ -147,6 +162,10 @@ SNIFFED: list[tuple[str, bytes, list[tuple[bytes, str]]]] = [
     ("prose with data", b"data are plural\n", [(b"data are plural\n", "text")]),
     ("one word", b"data", [(b"data", "text")]),
     ("half a word", b"da", [(b"da", "text")]),
+    ("a page", b"<!DOCTYPE html>\n<p>\n", [(b"<!DOCTYPE html>\n<p>\n", "whole")]),
+    ("a page without its type", b" <html >", [(b" <html >", "whole")]),
+    ("a sign", b"< 5 minutes", [(b"< 5 minutes", "text")]),
+    ("half a page", b"<ht", [(b"<ht", "text")]),
     ("blanks", b" \n \n", []),
     ("nothing", b"", []),
     ("half a mark", b"\xef\xbb", [(b"\xef\xbb", "text")]),
@@ -164,6 +183,69 @@ def test_the_first_line_decides(body: bytes, size: int, expected: list[tuple[byt
         assert {e.name for e in seen} == {"text"}
         seen = [Event(b"".join(e.data for e in seen), "text")]
     assert [(e.data, e.name) for e in seen] == expected
+
+
+_JSON = st.dictionaries(st.text(max_size=3), st.integers() | st.text(max_size=5), max_size=2).map(
+    lambda value: json.dumps(value, ensure_ascii=False)
+)
+_ENDS = st.sampled_from(["\n", "\r", "\r\n"])
+_NOISE = st.lists(st.sampled_from([": ping", "event: a", "id: 7", "retry: 9", ""]), max_size=4)
+
+
+@given(
+    mark=st.sampled_from(["", "\ufeff"]),
+    noise=_NOISE,
+    objects=st.lists(_JSON, min_size=1, max_size=3),
+    end=_ENDS,
+    cuts=CUTS,
+)
+def test_events_without_a_label_are_those_of_events_with_one(
+    mark: str, noise: list[str], objects: list[str], end: str, cuts: list[int]
+) -> None:
+    lines = [*noise, *(f"data: {one}{end}" for one in objects)]
+    body = (mark + "".join(line + end for line in lines)).encode()
+    expected = whole(SSE(), body)
+    assert len(expected) == len(objects)
+    for lined in (True, False):
+        assert events(Sniffer(lines=lined), pieces(body, cuts)) == expected
+
+
+@given(
+    mark=st.sampled_from(["", "\ufeff"]),
+    objects=st.lists(_JSON, min_size=1, max_size=4),
+    end=_ENDS,
+    cuts=CUTS,
+)
+def test_lines_without_a_label_are_those_of_lines_with_one(
+    mark: str, objects: list[str], end: str, cuts: list[int]
+) -> None:
+    body = (mark + "".join(one + end for one in objects)).encode()
+    assert events(Sniffer(lines=True), pieces(body, cuts)) == whole(Lines(), body)
+
+
+@given(start=st.sampled_from([b"", b"\n", b"\xef\xbb\xbf", b" \r\n"]), body=WIRE, cuts=CUTS)
+@pytest.mark.parametrize("lines", [True, False])
+def test_what_begins_as_an_object_is_never_text(
+    lines: bool, start: bytes, body: bytes, cuts: list[int]
+) -> None:
+    sniffed = events(Sniffer(lines=lines), pieces(start + b'{"' + body, cuts))
+    assert sniffed
+    assert {e.name for e in sniffed} <= ({"line", "rest"} if lines else {"whole"})
+
+
+@given(body=st.text(max_size=30).map(str.encode) | WIRE, cuts=CUTS)
+@pytest.mark.parametrize("lines", [True, False])
+def test_text_is_handed_on_as_it_is_and_nothing_is_two_things_at_once(
+    lines: bool, body: bytes, cuts: list[int]
+) -> None:
+    sniffed = events(Sniffer(lines=lines), pieces(body, cuts))
+    names = {e.name for e in sniffed}
+    if "text" in names:
+        assert names == {"text"}
+        assert b"".join(e.data for e in sniffed) == body
+    if "whole" in names:
+        assert len(sniffed) == 1
+    assert not names & {"line", "rest"} or names <= {"line", "rest"}
 
 
 @pytest.mark.parametrize("body", [b'{"a":\n1}', b"[1]", b' \n{"a":1}\n{"b":2}'])
@@ -205,10 +287,51 @@ def test_what_never_ends_is_refused(framing: Framing, line: bytes) -> None:
         events(framing, repeat(line, 100))
 
 
+@pytest.mark.parametrize("end", [b"\n", b"\r", b"\r\n", b""])
+def test_a_line_may_be_as_long_as_the_limit_at_every_cut(end: bytes) -> None:
+    for at in range(120):
+        assert [e.data for e in events(Lines(100), pieces(b"x" * 100 + end, [at]))] == [b"x" * 100]
+        with pytest.raises(MalformedResponseError, match="a line of the stream exceeds 100 bytes"):
+            events(Lines(100), pieces(b"x\n" + b"x" * 101 + end, [at]))
+
+
+LIMITED: Mapping[str, Callable[[], Framing]] = {
+    "SSE": lambda: SSE(8),
+    "Lines": lambda: Lines(8),
+    "Whole": lambda: Whole(8),
+}
+
+
+@pytest.mark.parametrize("framing", LIMITED.values(), ids=LIMITED)
+@given(body=WIRE, cuts=CUTS)
+def test_what_is_refused_is_refused_at_all_cuts(
+    framing: Callable[[], Framing], body: bytes, cuts: list[int]
+) -> None:
+    assert limited(framing(), pieces(body, cuts)) == limited(framing(), iter([body]))
+
+
+def limited(framing: Framing, chunks: Iterator[bytes]) -> list[Event] | None:
+    """The events; None for a refusal."""
+    try:
+        return events(framing, chunks)
+    except MalformedResponseError:
+        return None
+
+
 def test_a_limit_is_for_one_event_not_for_the_stream() -> None:
     framing = SSE(100)
     body = b"data: " + b"x" * 60 + b"\n\n"
     assert sum(len(list(framing.feed(body))) for _ in range(50)) == 50
+
+
+def cost(framing: Framing, start: bytes, piece: bytes) -> float:
+    """The seconds that 2 MiB in pieces of 64 bytes take; minutes, if they were quadratic."""
+    began = time.process_time()
+    list(framing.feed(start))
+    for _ in range(2 * 1024 * 1024 // len(piece)):
+        list(framing.feed(piece))
+    list(framing.close())
+    return time.process_time() - began
 
 
 @pytest.mark.parametrize("start", [b"data: {", b"data:", b"id: ", b'{"a":"', b"x"])
@@ -216,11 +339,12 @@ def test_a_limit_is_for_one_event_not_for_the_stream() -> None:
 def test_a_long_line_costs_no_more_than_its_length(
     framing: Callable[[], Framing], start: bytes
 ) -> None:
-    piece = b"x" * 64
-    used = framing()
-    began = time.process_time()
-    list(used.feed(start))
-    for _ in range(2 * 1024 * 1024 // len(piece)):
-        list(used.feed(piece))
-    list(used.close())
-    assert time.process_time() - began < 1.0  # quadratic: minutes
+    assert cost(framing(), start, b"x" * 64) < 2.0
+
+
+@pytest.mark.parametrize("blank", [b" " * 64, b" " * 63 + b"\n", b"\n" + b" " * 63])
+@pytest.mark.parametrize("start", [b"", b"\xef\xbb\xbf\n", b"id: 7\n", b": ping\r"])
+def test_blanks_that_decide_nothing_cost_no_more_than_their_length(
+    start: bytes, blank: bytes
+) -> None:
+    assert cost(Sniffer(lines=True), start, blank) < 2.0

@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import Mapping
+from itertools import product
 from typing import Any
 
 import pytest
@@ -11,8 +12,11 @@ from hypothesis import strategies as st
 
 from qaip_core import Completion, ServiceError
 from qaip_core.backend import Endpoint
+from qaip_core.errors import MalformedResponseError, ServerReportedError
 from qaip_core.framing import Event
+from qaip_core.types import add_up
 from support.backends import ENDPOINTS
+from support.right_bodies import RIGHT, Right, changed, places
 
 NAMES = [
     "answer", "choices", "citations", "code", "completion_tokens_details", "content", "created",
@@ -71,32 +75,18 @@ NEARLY: list[Any] = [
 ]
 
 
-def places(body: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
-    pairs = body.items() if isinstance(body, dict) else enumerate(body)
-    found = [(*path, k) for k, _ in pairs]
-    pairs = body.items() if isinstance(body, dict) else enumerate(body)
-    for k, v in pairs:
-        if isinstance(v, dict | list):
-            found += places(v, (*path, k))
-    return found
-
-
 @st.composite
 def nearly_right(draw: st.DrawFn) -> Any:
     body = json.loads(json.dumps(draw(st.sampled_from(NEARLY))))
-    path = draw(st.sampled_from(places(body)))
-    inner = body
-    for step in path[:-1]:
-        inner = inner[step]
-    inner[path[-1]] = draw(JSON)
-    return body
+    path = draw(st.sampled_from(places(body)[1:]))
+    return changed(body, path, draw(JSON))
 
 
 BODIES = nearly_right() | JSON
 each_endpoint = pytest.mark.parametrize(
     "endpoint", ENDPOINTS.values(), ids=["/".join(names) for names in ENDPOINTS]
 )
-many = settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
+many = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 def on_wire(body: Any) -> bytes:
@@ -167,11 +157,95 @@ def test_events_of_any_bytes(endpoint: Endpoint, data: bytes, name: str) -> None
                 check(completion)
 
 
+# A right answer with one place of another shape: either the answer is the same, or what carries
+# it was changed, and the error names the place.
+
+STRANGE = [None, True, -1, 0.5, float("nan"), "12", "s3cret", ["s3cret"], {"a": 7}]
+each_right = pytest.mark.parametrize("name", RIGHT)
+
+
+def whole(right: Right, body: Any) -> Completion:
+    return right.endpoint.decode(json.loads(on_wire(body)))
+
+
+def streamed(right: Right, events: list[bytes]) -> Completion:
+    decoder = right.endpoint.decoder({})
+    increments = [decoder.feed(Event(event, "message")) for event in events]
+    closing = decoder.finish(cut=False)
+    if closing is None:
+        raise MalformedResponseError("another shape: the answer is not complete")
+    return add_up([*filter(None, increments), closing])
+
+
+def check_place(right: Right, path: tuple[Any, ...], read: Any) -> None:
+    """Read an answer that was changed in one place."""
+    place = ".".join("*" if isinstance(step, int) else step for step in path)
+    if place not in right.carries | right.reports:
+        answer = read()
+        assert (answer.text, answer.finish_reason) == ("Tea [3]", right.finish)
+        check(answer)
+        return
+    try:
+        check(read())
+    except MalformedResponseError as error:
+        shown = str(error)
+        named = ".".join(map(str, path))
+        assert f"another shape than documented: {named}" in shown or shown in NOTHING
+        assert "s3cret" not in shown
+    except ServerReportedError:
+        assert place in right.reports | {"", "type", "event"}
+
+
+NOTHING = {
+    "the body holds no choices",
+    "the body holds no answer",
+    "another shape: the answer is not complete",
+}
+
+
+@each_right
+@many
+@given(data=st.data())
+def test_a_right_answer_with_one_strange_place(name: str, data: st.DataObject) -> None:
+    right = RIGHT[name]
+    n = data.draw(st.integers(0, len(right.events) - 1))
+    path = data.draw(st.sampled_from(places(right.events[n])))
+    value = data.draw(JSON.filter(lambda value: "\\ud800" not in json.dumps(value)))
+    events = [*map(on_wire, right.events)]
+    events[n] = on_wire(changed(right.events[n], path, value))
+    check_place(right, path, lambda: streamed(right, events))
+
+
+@each_right
+def test_every_place_of_a_stream_with_every_strange_value(name: str) -> None:
+    right = RIGHT[name]
+    for n, event in enumerate(right.events):
+        events = [*map(on_wire, right.events)]
+        for path, value in product(places(event), STRANGE):
+            events[n] = on_wire(changed(event, path, value))
+            check_place(right, path, lambda events=events: streamed(right, events))
+
+
+@pytest.mark.parametrize("name", [name for name, right in RIGHT.items() if right.whole])
+def test_every_place_of_a_body_with_every_strange_value(name: str) -> None:
+    right = RIGHT[name]
+    for path, value in product(places(right.whole), STRANGE):
+        body = changed(right.whole, path, value)
+        check_place(right, path, lambda body=body: whole(right, body))
+
+
 def check(answer: Completion) -> None:
     assert all(isinstance(c.text, str) and isinstance(c.index, int) for c in answer.choices)
     assert all(isinstance(c.id, str) for c in answer.citations)
     assert isinstance(answer.metadata, Mapping)
     assert answer.created is None or isinstance(answer.created, int)
+    known = [answer.metadata, answer.raw, [c.as_dict() for c in answer.citations]]
+    json.dumps(known, allow_nan=False)
+    for choice in answer.choices:
+        json.dumps(choice.logprobs, allow_nan=False)
+    if answer.usage:
+        counts = answer.usage.as_counts().values()
+        assert all(type(count) is int and count >= 0 for count in counts)
 
 
 def test_no_event_loop_is_needed_to_decode() -> None:

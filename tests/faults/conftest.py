@@ -1,5 +1,6 @@
 """What the tables of the fault matrix share."""
 
+import gc
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -25,11 +26,20 @@ def server() -> Iterator[FaultServer]:
         yield running
 
 
-@pytest.fixture(autouse=True)
-def _alone(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(scope="module", autouse=True)
+def _alone() -> Iterator[None]:
     """No key or address of the environment, no tracing."""
-    for backend in BACKENDS:
-        for name in (*backend.key_env, *backend.url_env):
-            monkeypatch.delenv(name, raising=False)
-    for name in ("LANGSMITH_TRACING", "LANGCHAIN_TRACING_V2"):
-        monkeypatch.delenv(name, raising=False)
+    with pytest.MonkeyPatch.context() as patch:
+        for backend in BACKENDS:
+            for name in (*backend.key_env, *backend.url_env):
+                patch.delenv(name, raising=False)
+        for name in ("LANGSMITH_TRACING", "LANGCHAIN_TRACING_V2"):
+            patch.delenv(name, raising=False)
+        yield
+
+
+@pytest.fixture(scope="module")
+def _spared() -> None:
+    """Spare the garbage collector, for tests that call it, what other tests have brought."""
+    gc.collect()
+    gc.freeze()

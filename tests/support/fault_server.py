@@ -14,6 +14,7 @@ import asyncio
 import itertools
 import json
 import socket
+import ssl
 import struct
 import threading
 import time
@@ -190,11 +191,15 @@ def _hyphenated(headers: Mapping[str, str]) -> dict[str, str]:
 
 
 class FaultServer:
-    """Serves queued replies on a loopback port, from a thread of its own."""
+    """Serves queued replies on a loopback port, from a thread of its own.
+
+    tls: speaks HTTPS with these certificates; a client that refuses them sends no request.
+    """
 
     requests: list[Recorded]
 
-    def __init__(self) -> None:
+    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
+        self._tls = tls
         self.requests = []
         self._queue: deque[Reply] = deque()
         self._last = json_reply({"error": "FaultServer: no reply was queued"}, 501)
@@ -206,12 +211,17 @@ class FaultServer:
     @property
     def url(self) -> str:
         """The base URL; after the `with` block it is an address where nobody listens."""
-        return f"http://127.0.0.1:{self._port}"
+        return f"{'https' if self._tls else 'http'}://127.0.0.1:{self._port}"
 
     @property
     def open_connections(self) -> int:
         """Clients that are connected now, idle kept-alive ones included."""
         return len(self._connections)
+
+    @property
+    def busy_connections(self) -> int:
+        """Clients that are connected now, in the middle of an answer."""
+        return sum(connection.busy for connection in list(self._connections))
 
     def replies(self, *replies: Reply) -> None:
         """Queue replies, one per request in order of arrival; the last of all is repeated."""
@@ -257,7 +267,7 @@ class FaultServer:
 
     async def _serve(self) -> None:
         server = await self._loop.create_server(
-            lambda: _Connection(self), sock=self._socket, backlog=2048
+            lambda: _Connection(self), sock=self._socket, backlog=2048, ssl=self._tls
         )
         await self._stop.wait()
         # A client accepted just now needs some turns, and an open server, to become a connection.
@@ -280,7 +290,8 @@ class FaultServer:
             self._connections.discard(connection)
             self._changed.notify_all()
 
-    def _answer(self, request: Recorded) -> Reply:
+    def answer(self, request: Recorded) -> Reply:
+        """Return what is sent for a request; another server may override it."""
         with self._changed:
             self.requests.append(request)
             self._changed.notify_all()
@@ -296,13 +307,15 @@ class _Connection(asyncio.Protocol):
         self._server = server
         self._reader = asyncio.StreamReader(limit=_LINE_LIMIT)
         self.gone = asyncio.Event()
+        self.busy = False
         self._writable = asyncio.Event()
         self._writable.set()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
-        transport.set_write_buffer_limits(high=0)  # "drained" shall mean: handed to the kernel
+        # "Drained" shall mean: handed to the kernel. Under TLS, 0 would never be reached again.
+        transport.set_write_buffer_limits(high=1 if self._server._tls else 0)
         self._number = self._server._opened(self)
         self._task = asyncio.create_task(self._converse())
 
@@ -333,9 +346,11 @@ class _Connection(asyncio.Protocol):
             except ValueError as error:  # the client wrote no HTTP: say so instead of hanging
                 await self._play(b"HTTP/1.1 400 Not HTTP: %b\r\n\r\n" % repr(error).encode())
                 return self._transport.abort()
-            reply = self._server._answer(request)
+            reply = self._server.answer(request)
+            self.busy = True
             for piece in reply.pieces():
                 await self._play(piece)
+            self.busy = reply.end == "hang"
             wants_close = request.headers.get("connection", "").lower() == "close"
             if wants_close or not reply.keeps_connection:
                 return await self._end(reply.end)
@@ -358,7 +373,10 @@ class _Connection(asyncio.Protocol):
 
 
 async def _read_request(reader: asyncio.StreamReader, connection: int) -> Recorded:
-    head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
+    start = await reader.readexactly(1)
+    if not start.isalpha():
+        raise ValueError("no method: is it TLS?")
+    head = (start + await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
     request_line, *lines = head.rstrip("\r\n").split("\r\n")
     method, path, _version = request_line.split(" ", 2)
     fields = (line.split(":", 1) for line in lines)

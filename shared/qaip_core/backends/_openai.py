@@ -2,40 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from math import isfinite
 from typing import Any
 
-from pydantic import BaseModel, TypeAdapter, ValidationError
-from pydantic_core import CoreConfig, SchemaValidator, from_json
+from pydantic import BaseModel
 from typing_extensions import TypedDict  # pydantic wants this one before Python 3.12
 
 from qaip_core.backend import Backend, Endpoint, Params
 from qaip_core.backends._prompts import as_text, as_turns
-from qaip_core.errors import MalformedResponseError
+from qaip_core.errors import MalformedResponseError, ServerReportedError
 from qaip_core.framing import Event
-from qaip_core.report import Rule, read_report, stream_error
-from qaip_core.types import Choice, Citation, Completion, Message, Prompt, ToolCall, Usage
+from qaip_core.reading import Notes, Reader, as_mapping, finite, noted, seconds
+from qaip_core.report import Rule, stream_error
+from qaip_core.types import Choice, Citation, Completion, Message, Prompt, ToolCall
+from qaip_core.usage import Spent
 
 __all__ = [
-    "OTHER_SHAPE",
     "ChunkDecoder",
     "Shape",
     "StreamOptions",
     "WireChunk",
-    "as_mapping",
     "chat",
     "completions",
     "decode_whole",
-    "parse_event",
     "to_choice",
-    "to_usage",
 ]
-
-
-OTHER_SHAPE = "a body of another shape than documented"
 
 
 class StreamOptions(BaseModel, extra="forbid"):
@@ -73,7 +66,7 @@ class WireChoice(TypedDict, total=False):
     message: _Message | None
     text: str | None
     finish_reason: str | None
-    logprobs: Any
+    logprobs: dict[str, Any] | None
 
 
 class WireChunk(TypedDict, total=False):
@@ -91,11 +84,28 @@ class WireChunk(TypedDict, total=False):
     error: Any
     detail: Any
     message: Any
-    system_fingerprint: Any
-    service_tier: Any
+    system_fingerprint: str | None
+    service_tier: str | None
 
 
-def _no_citations(_chunk: Mapping[str, Any]) -> tuple[Citation, ...]:
+_SAID = (
+    "", ".content", ".tool_calls", ".tool_calls.*", ".tool_calls.*.function",
+    ".tool_calls.*.function.name", ".tool_calls.*.function.arguments",
+)  # fmt: skip
+CARRIES = frozenset(
+    {
+        "", "choices", "choices.*", "choices.*.text", "choices.*.finish_reason",
+        *(f"choices.*.delta{place}" for place in _SAID),
+        *(f"choices.*.message{place}" for place in _SAID),
+    }
+)  # fmt: skip
+"""The places that carry an answer; the others accompany it."""
+
+_INDEX = ("choices.*.index",)
+"""Tells several answers apart; where there is one, it means nothing."""
+
+
+def _no_citations(_chunk: Mapping[str, Any], _notes: Notes) -> tuple[Citation, ...]:
     return ()
 
 
@@ -105,8 +115,8 @@ class Shape:
     Parameters:
         chunk: the typed mapping.
         rules: the service's error table.
-        kept: the fields that go into the answer's metadata as they are.
-        citations: reads the sources from a chunk.
+        kept: the fields that go into the answer's metadata.
+        citations: reads the sources from a chunk, and notes what it leaves out.
     """
 
     def __init__(
@@ -114,13 +124,16 @@ class Shape:
         chunk: type[Any],
         rules: Sequence[Rule],
         kept: Sequence[str] = (),
-        citations: Callable[[Mapping[str, Any]], tuple[Citation, ...]] = _no_citations,
+        citations: Callable[[Mapping[str, Any], Notes], tuple[Citation, ...]] = _no_citations,
     ) -> None:
-        schema = TypeAdapter(chunk).core_schema
-        self.adapter = SchemaValidator(schema, CoreConfig(hide_input_in_errors=True))
+        self.reader: Reader[Any] = Reader(chunk, CARRIES, self._reported)
         self.rules = rules
-        self.kept = ("system_fingerprint", "service_tier", *kept)
+        self.kept = frozenset({"system_fingerprint", "service_tier", *kept})
         self.citations = citations
+
+    def _reported(self, body: Any) -> ServerReportedError | None:
+        is_error = isinstance(body, Mapping) and _reports_error(body)
+        return stream_error(body, self.rules) if is_error else None
 
 
 def _reports_error(chunk: Mapping[str, Any]) -> bool:
@@ -131,68 +144,59 @@ def _reports_error(chunk: Mapping[str, Any]) -> bool:
     )
 
 
-def parse_event(validate: Callable[[bytes | str], Any], data: bytes) -> Any:
-    """Return the event as ``validate`` reads it; None for an event that says nothing.
-
-    Raises:
-        MalformedResponseError: it is not JSON of that shape.
-    """
-    try:
-        return validate(data)
-    except ValidationError as error:
-        if data.strip() in (b"", b"null", b"[DONE]"):
-            return None
-        try:  # bytes that are no UTF-8 become U+FFFD, as event streams demand
-            return validate(data.decode("utf-8", "replace"))
-        except ValidationError:
-            raise MalformedResponseError(
-                f"an event of another shape than documented: {read_report(data).message}"
-            ) from error
-
-
 def decode_whole(shape: Shape, body: Any) -> Completion:
     """Return a whole answer.
 
     Raises:
-        MalformedResponseError: the body has another shape.
+        MalformedResponseError: the body has another shape where it carries the answer.
         ServerReportedError: it reports an error in spite of its status.
     """
-    try:
-        chunk = shape.adapter.validate_python(body)
-    except ValidationError as error:
-        raise MalformedResponseError(OTHER_SHAPE, body=body) from error
+    notes: Notes = {}
+    chunk = shape.reader.body(body, notes)
     if _reports_error(chunk):
         raise stream_error(body, shape.rules)
     if not chunk.get("choices"):
         raise MalformedResponseError("the body holds no choices", body=body)
-    usage, metadata = to_usage(chunk.get("usage"))
-    metadata.update({k: v for k in shape.kept if (v := chunk.get(k)) is not None})
-    choices = [to_choice(choice, choice.get("message")) for choice in chunk["choices"]]
-    for choice in choices:  # whole calls: their order is all that counts
-        choice.tool_calls = tuple(replace(c, index=n) for n, c in enumerate(choice.tool_calls))
+    spent = Spent.read(chunk.get("usage"), notes)
+    created = seconds(chunk.get("created"), notes, "created")
+    citations = shape.citations(chunk, notes)
     return Completion(
-        choices,
+        [_whole_choice(place, choice) for place, choice in enumerate(chunk["choices"])],
         id=chunk.get("id"),
         model=chunk.get("model"),
-        created=_as_int(chunk.get("created")),
-        usage=usage,
-        citations=shape.citations(chunk),
-        metadata=metadata,
-        raw=body,
+        created=created,
+        usage=spent.usage,
+        citations=citations,
+        metadata=noted({**spent.rest, **_facts(chunk, shape.kept)}, notes),
+        raw=spent.on(finite(body)),
     )
+
+
+def _facts(chunk: Mapping[str, Any], kept: Collection[str]) -> dict[str, Any]:
+    return {k: v for k, v in chunk.items() if k in kept and v is not None}
+
+
+def _whole_choice(place: int, sent: WireChoice) -> Choice:
+    choice = to_choice(sent, sent.get("message"))
+    if sent.get("index") is None:
+        choice.index = place
+    # whole calls: their order is all that counts
+    choice.tool_calls = tuple(replace(c, index=n) for n, c in enumerate(choice.tool_calls))
+    return choice
 
 
 def to_choice(choice: WireChoice, message: _Message | None) -> Choice:
     """Return a choice, whose text is in its message, delta or text."""
     said: _Message = message or {}
     calls = said.get("tool_calls")
+    logprobs = choice.get("logprobs")
     return Choice(
         said.get("content") or choice.get("text") or "",
         choice.get("index") or 0,
         said.get("reasoning_content") or "",
         choice.get("finish_reason"),
         tuple(_tool_call(place, call) for place, call in enumerate(calls)) if calls else (),
-        choice.get("logprobs"),
+        logprobs and finite(logprobs),
     )
 
 
@@ -205,39 +209,6 @@ def _tool_call(place: int, call: _ToolCall) -> ToolCall:
         call.get("id"),
         place if index is None else index,
     )
-
-
-def to_usage(usage: Mapping[str, Any] | None) -> tuple[Usage | None, dict[str, Any]]:
-    """Return the token counts, and what else a service reports beside them (cost, ...)."""
-    if not usage:
-        return None, {}
-    counts = {k: v for k, v in usage.items() if type(v) is int}
-    rest = {k: v for k, v in usage.items() if v is not None and type(v) is not int}
-    if not counts.keys() & {"prompt_tokens", "completion_tokens", "total_tokens"}:
-        return None, rest
-    inputs = counts.pop("prompt_tokens", 0)
-    outputs = counts.pop("completion_tokens", 0)
-    cached = _count(rest.pop("prompt_tokens_details", None), "cached_tokens")
-    reasoned = _count(rest.pop("completion_tokens_details", None), "reasoning_tokens")
-    return Usage(
-        inputs,
-        outputs,
-        counts.pop("total_tokens", inputs + outputs),
-        cached,
-        counts.pop("reasoning_tokens", None) or reasoned,
-        counts,
-    ), rest
-
-
-def _as_int(value: Any) -> int | None:
-    if isinstance(value, float):
-        return int(value) if isfinite(value) else None
-    return value if isinstance(value, int) else None
-
-
-def _count(details: Any, name: str) -> int | None:
-    value = details.get(name) if isinstance(details, Mapping) else None
-    return value if type(value) is int else None
 
 
 class _CallNumbers:
@@ -283,10 +254,13 @@ class ChunkDecoder:
 
     def __init__(self, params: Mapping[str, Any], shape: Shape) -> None:
         self.ended = False
-        self._single = params.get("n") in (None, 1)  # then an index means nothing
+        self._wanted = params.get("n") or 1
+        self._single = self._wanted == 1  # then an index means nothing
+        self._carries = () if self._single else _INDEX
         self._shape = shape
-        self._validate = shape.adapter.validate_json
+        self._read = shape.reader.event
         self._kept = shape.kept
+        self._notes: Notes = {}
         self._fresh = True
         self._calls: dict[int, _CallNumbers] = {}
         self._finished: dict[int, str | None] = {}
@@ -302,7 +276,7 @@ class ChunkDecoder:
             return None
         if event.name == "error":
             raise stream_error(as_mapping(data), self._shape.rules)
-        chunk = parse_event(self._validate, data)
+        chunk = self._read(data, self._notes, self._carries)
         if chunk is None:
             return None
         if _reports_error(chunk):
@@ -316,7 +290,7 @@ class ChunkDecoder:
             self._track(choice, data)
         if self._fresh:
             self._fresh = False
-            created = _as_int(chunk.get("created"))
+            created = seconds(chunk.get("created"), self._notes, "created")
             return Completion(choices, chunk.get("id"), chunk.get("model"), created)
         return Completion(choices)
 
@@ -341,41 +315,29 @@ class ChunkDecoder:
         usage = chunk.get("usage")
         if usage:
             self._usage = usage
-        for name in self._kept:
-            if name in chunk and (value := chunk[name]) is not None:  # type: ignore[literal-required]
-                self._metadata[name] = value
+        if not self._kept.isdisjoint(chunk):
+            self._metadata.update(_facts(chunk, self._kept))
 
     def _citations(self) -> tuple[Citation, ...]:
         return ()
 
-    def finish(self, *, cut: bool) -> Completion | None:  # noqa: ARG002 -- the end is on the wire
+    def finish(self, *, cut: bool) -> Completion | None:
         """Return the closing increment; None if a choice has no finish_reason."""
         if not self._finished or None in self._finished.values():
             return None
+        if cut and len(self._finished) < self._wanted:  # a choice may not have begun; but some
+            return None  # engines know of no n, and end in good order after one
         closing = self.rest()
-        closing.choices = [
-            Choice(index=index, finish_reason=reason) for index, reason in self._finished.items()
-        ]
-        closing.raw = as_mapping(self._closing)
-        if self._usage:
-            closing.raw["usage"] = self._usage
+        closing.raw = Spent.read(self._usage, {}).on(finite(as_mapping(self._closing)))
         return closing
 
     def rest(self) -> Completion:
         """Return what is known besides the text."""
-        usage, metadata = to_usage(self._usage)
-        metadata.update(self._metadata)
-        return Completion([], usage=usage, citations=self._citations(), metadata=metadata)
-
-
-def as_mapping(data: bytes) -> dict[str, Any]:
-    """Return an event as it is, for errors and ``raw``."""
-    text = data.decode("utf-8", "replace")
-    try:
-        value = from_json(text)
-    except ValueError:
-        value = text
-    return value if isinstance(value, dict) else {"error": value}
+        notes = dict(self._notes)
+        spent = Spent.read(self._usage, notes)
+        metadata = noted({**spent.rest, **self._metadata}, notes)
+        ended = [Choice(index=n, finish_reason=why) for n, why in self._finished.items() if why]
+        return Completion(ended, usage=spent.usage, citations=self._citations(), metadata=metadata)
 
 
 def without_stream_options(error: Exception, body: dict[str, Any]) -> dict[str, Any] | None:

@@ -9,16 +9,27 @@ from collections.abc import Collection, Mapping
 from string import Formatter
 from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 
-from pydantic import AfterValidator, BaseModel, Field, ValidationError
-from pydantic_core import from_json
+from pydantic import AfterValidator, BaseModel, Field
+from typing_extensions import TypedDict  # pydantic wants this one before Python 3.12
 
 from qaip_core.backend import Backend, Endpoint, Params, Wire
-from qaip_core.backends._openai import OTHER_SHAPE, parse_event, to_usage
 from qaip_core.backends._prompts import as_text
 from qaip_core.errors import MalformedResponseError, RateLimitError
 from qaip_core.framing import Event
+from qaip_core.reading import (
+    Notes,
+    Number,
+    Reader,
+    as_mapping,
+    finite,
+    no_text,
+    noted,
+    ranked,
+    seconds,
+)
 from qaip_core.report import Rule, stream_error
 from qaip_core.types import Choice, Citation, Completion, Prompt, source_id
+from qaip_core.usage import Spent
 
 __all__ = ["COMPLETION", "DIFY", "DifyFile", "DifyParams"]
 
@@ -125,7 +136,7 @@ class _Resource(Wire):
     document_name: str | None = None
     data_source_type: str | None = None
     segment_id: str | None = None
-    score: float | None = None
+    score: Number | None = None
     content: str | None = None
     page: int | None = None
     title: str | None = None
@@ -137,7 +148,7 @@ class _Resource(Wire):
             "dataset_name": self.dataset_name,
             "document_id": self.document_id,
             "source_type": self.data_source_type,
-            "doc_metadata": self.doc_metadata,
+            "doc_metadata": finite(self.doc_metadata),
         }
         url = _link(self.doc_metadata or {})
         return Citation(
@@ -162,63 +173,77 @@ def _link(metadata: Mapping[str, Any]) -> str | None:
 
 class _Metadata(Wire, extra="allow"):
     usage: dict[str, Any] | None = None
-    retriever_resources: list[_Resource] | None = None
+    retriever_resources: list[_Resource | None] | None = None
 
 
-class _Event(Wire):
-    event: str | None = None
-    id: str | None = None
-    message_id: str | None = None
-    task_id: str | None = None
-    created_at: Any = None
-    answer: str | None = None
-    url: str | None = None
-    metadata: _Metadata | None = None
-    files: list[dict[str, Any]] | None = None
+class _Event(TypedDict, total=False):
+    event: str | None
+    id: str | None
+    message_id: str | None
+    task_id: str | None
+    created_at: Any
+    answer: Any  # carries the answer in some events only
+    url: str | None
+    metadata: _Metadata | None
+    files: list[dict[str, Any] | None] | None
+    error: Any
+    detail: Any
 
 
-def _closing(metadata: _Metadata | None) -> Completion:
+_READER: Reader[_Event] = Reader(_Event, ("", "event"))
+
+
+def _is_error(event: _Event) -> bool:
+    """Tell an error of the service, or of a gateway before it."""
+    kind = event.get("event")
+    return kind == "error" or (not kind and bool(event.get("error") or event.get("detail")))
+
+
+def _spent(event: _Event, notes: Notes) -> Spent:
+    metadata = event.get("metadata")
+    return Spent.read(metadata.usage if metadata else None, notes, "metadata.usage")
+
+
+def _closing(event: _Event, notes: Notes) -> Completion:
     """Return citations, usage and the rest of an answer's metadata."""
-    metadata = metadata or _Metadata()
-    usage, prices = to_usage(metadata.usage)
-    citations = metadata.retriever_resources or []
+    spent = _spent(event, notes)
+    metadata = event.get("metadata") or _Metadata()
+    resources = ranked(metadata.retriever_resources, notes, "metadata.retriever_resources")
     more = {k: v for k, v in (metadata.model_extra or {}).items() if v}
     return Completion(
         [],
-        usage=usage,
-        citations=tuple(c.citation(n) for n, c in enumerate(citations, start=1)),
-        metadata={**more, **({"price": prices} if prices else {})},
+        usage=spent.usage,
+        citations=tuple(c.citation(n) for n, c in resources),
+        metadata={**more, **({"price": spent.rest} if spent.rest else {})},
     )
 
 
+def _id(event: _Event) -> str | None:
+    return event.get("message_id") or event.get("id")
+
+
 def _ids(event: _Event) -> dict[str, Any]:
-    ids = {"task_id": event.task_id, "message_id": event.message_id or event.id}
+    ids = {"task_id": event.get("task_id"), "message_id": _id(event)}
     return {k: v for k, v in ids.items() if v}
 
 
-def _raw(event: Any) -> dict[str, Any]:
-    """Return the body with its usage where LlamaIndex's token counter looks for it."""
-    metadata = event.get("metadata") or {}
-    usage = metadata.get("usage")
-    return {**event, "usage": usage} if usage else dict(event)
-
-
 def _decode(body: Any) -> Completion:
-    try:
-        whole = _Event.model_validate(body)
-    except ValidationError as error:
-        raise MalformedResponseError(OTHER_SHAPE, body=body) from error
-    if whole.answer is None:
-        if isinstance(body, dict) and ("code" in body or body.get("event") == "error"):
+    notes: Notes = {}
+    whole = _READER.body(body, notes)
+    text = whole.get("answer")
+    if text is None:
+        if "code" in body or _is_error(whole):
             raise stream_error(body, DIFY.rules)
         raise MalformedResponseError("the body holds no answer", body=body)
-    answer = _closing(whole.metadata)
-    answer.choices = [Choice(whole.answer, finish_reason="stop")]
-    answer.id = whole.message_id or whole.id
-    answer.created = whole.created_at if isinstance(whole.created_at, int) else None
-    answer.metadata.update(_ids(whole))
-    _note_suspicious(answer, whole.answer)
-    answer.raw = _raw(body)
+    if not isinstance(text, str):
+        raise no_text("answer", "a body", body)
+    answer = _closing(whole, notes)
+    answer.choices = [Choice(text, finish_reason="stop")]
+    answer.id = _id(whole)
+    answer.created = seconds(whole.get("created_at"), notes, "created_at")
+    answer.metadata = noted({**answer.metadata, **_ids(whole)}, notes)
+    _note_suspicious(answer, text)
+    answer.raw = _spent(whole, {}).on(finite(body))
     return answer
 
 
@@ -242,39 +267,50 @@ class _Decoder:
         self._replaces = False
         self._end: _Event | None = None
         self._raw = b""
+        self._notes: Notes = {}
 
     def feed(self, event: Event) -> Completion | None:
         """Return what an event adds to the answer."""
-        said = parse_event(_Event.model_validate_json, event.data)
-        if said is None or event.name == "ping" or said.event == "ping":
+        if event.name == "ping":
             return None
-        if said.event == "error" or event.name == "error":
-            raise stream_error(_mapping(event.data), DIFY.rules)
-        if said.event == "message_end":
+        if event.name == "error":
+            raise stream_error(as_mapping(event.data), DIFY.rules)
+        said = _READER.event(event.data, self._notes)
+        if said is None:
+            return None
+        kind = said.get("event")
+        if kind == "ping":
+            return None
+        if _is_error(said):
+            raise stream_error(as_mapping(event.data), DIFY.rules)
+        if kind == "message_end":
             self._end, self._raw, self.ended = said, event.data, True
             return None
         if self._fresh:
             self._ids = _ids(said)
-            self.task_id = said.task_id
-        if said.event == "message_file" and said.url:
-            self._files.append(_mapping(event.data))
-        if said.answer is None or said.event not in _TEXT_EVENTS:
+            self.task_id = said.get("task_id")
+        if kind == "message_file" and said.get("url"):
+            self._files.append(as_mapping(event.data))
+        text = said.get("answer")
+        if text is None or kind not in _TEXT_EVENTS:
             return None
-        return self._increment(said)
+        if not isinstance(text, str):
+            raise no_text("answer", "an event", as_mapping(event.data))
+        return self._increment(said, text)
 
-    def _increment(self, said: _Event) -> Completion:
-        text = said.answer or ""
-        replaces = said.event == "message_replace" and text != "".join(self._pieces)
+    def _increment(self, said: _Event, text: str) -> Completion:
+        is_whole = said.get("event") == "message_replace"
+        replaces = is_whole and text != "".join(self._pieces)
         if replaces:
             self._replaces, self._pieces = True, []
-        elif said.event == "message_replace":  # harmless answers are closed with the same text
+        elif is_whole:  # harmless answers are closed with the same text
             text = ""
         self._pieces.append(text)
         increment = Completion([Choice(text)], replaces=replaces)
         if self._fresh:
             self._fresh = False
-            increment.id = said.message_id or said.id
-            increment.created = said.created_at if isinstance(said.created_at, int) else None
+            increment.id = _id(said)
+            increment.created = seconds(said.get("created_at"), self._notes, "created_at")
         return increment
 
     def finish(self, *, cut: bool) -> Completion | None:  # noqa: ARG002 -- the end is on the wire
@@ -283,28 +319,27 @@ class _Decoder:
             return None
         closing = self.rest()
         closing.choices = [Choice(finish_reason="stop")]
-        closing.id = self._end.message_id or self._end.id
-        closing.raw = _raw(_mapping(self._raw))
-        if self._end.files or self._files:
-            closing.metadata["files"] = self._end.files or self._files
+        closing.id = _id(self._end)
+        closing.raw = _spent(self._end, {}).on(finite(as_mapping(self._raw)))
         _note_suspicious(closing, "".join(self._pieces))
         return closing
 
     def rest(self) -> Completion:
         """Return what is known besides the text."""
-        rest = _closing(self._end.metadata if self._end else None)
-        rest.metadata.update(self._ids or (_ids(self._end) if self._end else {}))
+        notes = dict(self._notes)
+        end = self._end or {}
+        rest = _closing(end, notes)
+        facts = {**rest.metadata, **(self._ids or _ids(end))}
+        files = [file for _, file in ranked(end.get("files"), notes, "files")] or self._files
+        if files and self._end:
+            facts["files"] = files
         if self._replaces:
-            rest.metadata["replaced_text"] = "".join(self._pieces)
+            facts["replaced_text"] = "".join(self._pieces)
+        rest.metadata = noted(facts, notes)
         return rest
 
 
 _TEXT_EVENTS = frozenset({"message", "agent_message", "message_file", "message_replace"})
-
-
-def _mapping(data: bytes) -> dict[str, Any]:
-    value = from_json(data.decode("utf-8", "replace"))
-    return value if isinstance(value, dict) else {"message": str(value)}
 
 
 def _encode(prompt: Prompt, params: dict[str, Any], stream: bool) -> dict[str, Any]:

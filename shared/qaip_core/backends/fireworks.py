@@ -10,12 +10,13 @@ from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from qaip_core.backend import Backend, Listing, Params, Wire, as_list
 from qaip_core.backends._openai import Shape, StreamOptions, WireChunk, chat, completions
 from qaip_core.backends._prompts import parts_of
-from qaip_core.errors import MalformedResponseError, NotFoundError
+from qaip_core.errors import NotFoundError
+from qaip_core.reading import Reader, finite
 from qaip_core.report import Rule
 from qaip_core.types import Message, ModelInfo
 
@@ -183,8 +184,8 @@ class FireworksChatParams(FireworksParams):
 
 
 class _Chunk(WireChunk, total=False):
-    perf_metrics: Any
-    raw_output: Any
+    perf_metrics: dict[str, Any] | None
+    raw_output: dict[str, Any] | None
 
 
 _SHAPE = Shape(_Chunk, FIREWORKS.rules, ("perf_metrics", "raw_output"))
@@ -218,24 +219,24 @@ def _must_stream(params: Mapping[str, Any]) -> bool:
 
 
 class _Model(Wire, extra="allow"):
-    id: str
+    id: str | None = None
     created: int | None = None
     owned_by: str | None = None
     context_length: int | None = None
 
 
 class _Models(Wire):
-    data: list[_Model]
+    data: list[_Model | None]
+
+
+_LIST: Reader[_Models] = Reader(_Models, ("", "data"))
 
 
 def _models(body: Any) -> list[ModelInfo]:
-    try:
-        listed = _Models.model_validate(body).data
-    except ValidationError as error:
-        raise MalformedResponseError("no list of models", body=body) from error
     return [
-        ModelInfo(m.id, m.created, m.owned_by, m.context_length, m.model_extra or {})
-        for m in listed
+        ModelInfo(m.id, m.created, m.owned_by, m.context_length, finite(m.model_extra or {}))
+        for m in _LIST.body(body, {}).data
+        if m is not None and m.id is not None  # one without a name is of no use
     ]
 
 

@@ -11,7 +11,7 @@ from datetime import date
 from itertools import groupby
 from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from qaip_core.backend import Backend, Endpoint, Params, Wire
 from qaip_core.backends._openai import (
@@ -27,8 +27,8 @@ from qaip_core.errors import (
     ContextOverflowError,
     EndpointRetiredError,
     InvalidParameterError,
-    MalformedResponseError,
 )
+from qaip_core.reading import Notes, Reader, ranked
 from qaip_core.reasoning import ThinkSplitter
 from qaip_core.report import Rule
 from qaip_core.types import Choice, Citation, Message, Part, Prompt, source_id
@@ -174,27 +174,43 @@ class _Result(Wire):
 
 
 class _Chunk(WireChunk, total=False):
-    search_results: Any
+    search_results: Any  # read when they change, not in every event
     citations: Any
-    images: Any
-    related_questions: Any
+    images: list[Any] | None
+    related_questions: list[Any] | None
 
 
-def _citations(results: Any, links: Any) -> tuple[Citation, ...]:
-    """Return the sources in the order that ``[n]`` counts: the results, else the bare links."""
-    try:
-        found = results or [{"url": k} if isinstance(k, str) else k for k in links or ()]
-        return tuple(_Result.model_validate(r).citation(n) for n, r in enumerate(found, start=1))
-    except (TypeError, ValidationError) as error:
-        raise MalformedResponseError("sources of another shape than documented") from error
+class _Sources(Wire):
+    search_results: list[_Result | None] | None = None
+    citations: list[_Result | None] | None = None
 
 
-_SHAPE = Shape(
-    _Chunk,
-    PERPLEXITY.rules,
-    ("images", "related_questions"),
-    lambda chunk: _citations(chunk.get("search_results"), chunk.get("citations")),
-)
+_SOURCES: Reader[_Sources] = Reader(_Sources)
+
+
+_Cited: TypeAlias = tuple[Citation, ...]
+
+
+def _read(results: Any, links: Any, notes: Notes) -> tuple[_Cited, _Cited]:
+    """Return the sources in the order that ``[n]`` counts: the results, and the bare links.
+
+    One that cannot be read leaves its number to none.
+    """
+    if isinstance(links, list):
+        links = [{"url": link} if isinstance(link, str) else link for link in links]
+    read = _SOURCES.body({"search_results": results, "citations": links}, notes)
+    return (
+        tuple(r.citation(n) for n, r in ranked(read.search_results, notes, "search_results")),
+        tuple(r.citation(n) for n, r in ranked(read.citations, notes, "citations")),
+    )
+
+
+def _citations(chunk: Mapping[str, Any], notes: Notes) -> _Cited:
+    found, bare = _read(chunk.get("search_results"), chunk.get("citations"), notes)
+    return found or bare
+
+
+_SHAPE = Shape(_Chunk, PERPLEXITY.rules, ("images", "related_questions"), _citations)
 
 
 class _Decoder(ChunkDecoder):
@@ -204,7 +220,8 @@ class _Decoder(ChunkDecoder):
         super().__init__(params, _SHAPE)
         self._sources: Any = None
         self._links: Any = None
-        self._found: tuple[Citation, ...] = ()
+        self._found: _Cited = ()
+        self._bare: _Cited = ()
         self._length = 0
 
     def _note(self, chunk: Any) -> None:
@@ -212,7 +229,8 @@ class _Decoder(ChunkDecoder):
         sources = chunk.get("search_results") or self._sources
         links = chunk.get("citations") or self._links
         if sources != self._sources or links != self._links:
-            self._found = _citations(sources, links)
+            found, bare = _read(sources, links, self._notes)
+            self._found, self._bare = found or self._found, bare or self._bare
             self._sources, self._links = sources, links
 
     def _delta(self, choice: WireChoice) -> Choice:
@@ -224,7 +242,7 @@ class _Decoder(ChunkDecoder):
         return delta
 
     def _citations(self) -> tuple[Citation, ...]:
-        return self._found
+        return self._found or self._bare
 
 
 def _encode(prompt: Prompt, params: dict[str, Any], stream: bool) -> dict[str, Any]:

@@ -13,13 +13,22 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime, time
 from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Field
+from typing_extensions import TypedDict  # pydantic wants this one before Python 3.12
 
 from qaip_core.backend import Backend, Endpoint, Params, Wire
-from qaip_core.backends._openai import OTHER_SHAPE, as_mapping, parse_event
 from qaip_core.backends._prompts import as_turns, turn
-from qaip_core.errors import MalformedResponseError
+from qaip_core.errors import MalformedResponseError, ServerReportedError
 from qaip_core.framing import SSE, Event, Framing, Sniffer, Whole
+from qaip_core.reading import (
+    Notes,
+    Reader,
+    as_mapping,
+    finite,
+    no_text,
+    noted,
+    seconds,
+)
 from qaip_core.report import Rule, stream_error
 from qaip_core.types import Choice, Citation, Completion, Prompt, source_id
 
@@ -117,116 +126,166 @@ class _Content(Wire, extra="allow"):
             text=self.text,
             page_number=page,
             rank=rank,
-            metadata={k: v for k, v in (self.model_extra or {}).items() if v is not None},
+            metadata={k: v for k, v in finite(self.model_extra or {}).items() if v is not None},
         )
 
 
-class _Message(Wire):
-    content: str | None = None
+class _Message(TypedDict, total=False):
+    content: str | None
 
 
-class _Choice(Wire):
-    index: int | None = 0
-    message: _Message | None = None
-    delta: _Message | None = None
-    text: str | None = None
-    finish_reason: str | None = None
-    citations: list[_Content] | None = None
-    web_citations: Any = None
-    web_search_queries: Any = None
-    search_suggestion: Any = None
+class _Choice(TypedDict, total=False):
+    index: int | None
+    message: _Message | None
+    delta: _Message | None
+    text: str | None
+    finish_reason: str | None
+    citations: list[_Content | None] | None
+    web_citations: list[Any] | None
+    web_search_queries: list[Any] | None
+    search_suggestion: str | None
 
 
-class _Answer(Wire):
+class _Answer(TypedDict, total=False):
     """A whole answer, a line of a streamed one, or an AG-UI event."""
 
-    created: int | None = None
-    choices: list[_Choice] | None = None
-    citations: list[_Content] | None = None
-    error: Any = None
-    code: Any = None
-    message: Any = None
-    conversation_id: str | None = None
-    user_message_id: str | None = None
-    assistant_message_id: str | None = None
-    retrieved: Any = None
-    redacted_input: Any = None
-    type: str | None = None
-    name: str | None = None
-    delta: str | None = None
-    value: Any = None
-    result: Any = None
+    created: Any
+    choices: list[_Choice] | None
+    citations: list[_Content | None] | None
+    error: Any
+    code: Any
+    message: Any
+    detail: Any
+    conversation_id: str | None
+    user_message_id: str | None
+    assistant_message_id: str | None
+    retrieved: list[Any] | None
+    redacted_input: dict[str, Any] | None
+    type: str | None
+    name: str | None
+    delta: Any  # carries the answer in some events only
+    value: Any
 
 
-_ON_ANSWER = (
-    "conversation_id", "user_message_id", "assistant_message_id", "retrieved", "redacted_input",
+class _Contents(Wire):
+    value: list[_Content | None] | None = None
+
+
+_IDS: Mapping[str, str] = {
+    "conversation_id": "conversationId",
+    "user_message_id": "userMessageId",
+    "assistant_message_id": "assistantMessageId",
+}
+"""The ids of a run, as they are written in one place and in another."""
+
+
+class _Run(TypedDict, total=False):
+    conversation_id: str | None
+    user_message_id: str | None
+    assistant_message_id: str | None
+    conversationId: str | None
+    userMessageId: str | None
+    assistantMessageId: str | None
+    result: dict[str, Any] | None
+
+
+_CARRIES = frozenset(
+    {
+        "", "type", "choices", "choices.*", "choices.*.text", "choices.*.finish_reason",
+        "choices.*.delta", "choices.*.delta.content",
+        "choices.*.message", "choices.*.message.content",
+    }
 )  # fmt: skip
+_ON_ANSWER = (*_IDS, "retrieved", "redacted_input")
 _ON_CHOICE = ("web_citations", "web_search_queries", "search_suggestion")
 
 
+def _is_error(body: Mapping[str, Any]) -> bool:
+    if body.get("error") or body.get("type") == "RUN_ERROR":
+        return True
+    is_other = body.get("choices") is not None or body.get("type") is not None
+    return not is_other and any(body.get(name) for name in ("code", "message", "detail"))
+
+
+def _reported(body: Mapping[str, Any]) -> ServerReportedError:
+    error = stream_error(body, QAIP.rules)
+    error.is_retryable = error.is_retryable and body.get("type") != "RUN_ERROR"
+    return error
+
+
+_READER: Reader[_Answer] = Reader(
+    _Answer,
+    _CARRIES,
+    lambda body: _reported(body) if isinstance(body, dict) and _is_error(body) else None,
+)
+_CONTENTS: Reader[_Contents] = Reader(_Contents)
+_RUN: Reader[Mapping[str, Any]] = Reader(_Run)
+
+
 def _facts(answer: _Answer) -> dict[str, Any]:
-    choice = answer.choices[0] if answer.choices else _Choice()
-    pairs = [(n, getattr(answer, n)) for n in _ON_ANSWER]
-    pairs += [(n, getattr(choice, n)) for n in _ON_CHOICE]
+    choices = answer.get("choices")
+    first: Mapping[str, Any] = choices[0] if choices else {}
+    pairs = [(n, answer.get(n)) for n in _ON_ANSWER] + [(n, first.get(n)) for n in _ON_CHOICE]
     return {name: value for name, value in pairs if value is not None}
 
 
 class _Sources:
-    """Unites citations that may come in several places, without duplicates."""
+    """Unites citations that may come in several places, without duplicates.
+
+    What cannot be read keeps its place among them, once for each place in a list.
+    """
 
     def __init__(self) -> None:
-        self._known: dict[Any, _Content] = {}
+        self._known: dict[Any, _Content | None] = {}
 
-    def add(self, contents: list[_Content] | None) -> None:
-        for c in contents or ():
-            self._known.setdefault(c.id or (c.url, c.page_number, c.text), c)
+    def add(self, contents: list[_Content | None] | None, notes: Notes, path: str) -> None:
+        for place, c in enumerate(contents or ()):
+            if c is None:
+                notes[f"{path}.{place}"] = None
+                self._known.setdefault(place, None)
+            else:
+                self._known.setdefault(c.id or (c.url, c.page_number, c.text), c)
 
     def citations(self) -> tuple[Citation, ...]:
-        return tuple(c.citation(n) for n, c in enumerate(self._known.values(), start=1))
-
-
-def _is_error(answer: _Answer) -> bool:
-    return bool(answer.error) or (
-        answer.choices is None and answer.type is None and bool(answer.code or answer.message)
-    )
+        known = enumerate(self._known.values(), start=1)
+        return tuple(c.citation(rank) for rank, c in known if c is not None)
 
 
 def _decode(body: Any) -> Completion:
-    try:
-        answer = _Answer.model_validate(body)
-    except ValidationError as error:
-        raise MalformedResponseError(OTHER_SHAPE, body=body) from error
+    notes: Notes = {}
+    answer = _READER.body(body, notes)
     if _is_error(answer):
         raise stream_error(body, QAIP.rules)
-    if not answer.choices:
+    choices = answer.get("choices")
+    if not choices:
         raise MalformedResponseError("the body holds no choices", body=body)
     sources = _Sources()
-    sources.add(answer.citations)
-    for choice in answer.choices:
-        sources.add(choice.citations)
+    sources.add(answer.get("citations"), notes, "citations")
+    for place, choice in enumerate(choices):
+        sources.add(choice.get("citations"), notes, f"choices.{place}.citations")
+    created = seconds(answer.get("created"), notes, "created")
     return Completion(
-        [Choice(_content(c)[0], c.index or 0, "", c.finish_reason or None) for c in answer.choices],
-        created=answer.created,
+        [_whole_choice(place, choice) for place, choice in enumerate(choices)],
+        created=created,
         citations=sources.citations(),
-        metadata=_facts(answer),
-        raw=body,
+        metadata=noted(_facts(answer), notes),
+        raw=finite(body),
     )
+
+
+def _whole_choice(place: int, choice: _Choice) -> Choice:
+    index = choice.get("index")
+    reason = choice.get("finish_reason") or None
+    return Choice(_content(choice)[0], place if index is None else index, "", reason)
 
 
 def _content(choice: _Choice) -> tuple[str, bool]:
     """Return a choice's text, and whether it is a piece for certain."""
-    if choice.delta is not None:
-        return choice.delta.content or "", True
-    if choice.message is not None:
-        return choice.message.content or "", False
-    return choice.text or "", False
-
-
-def _contents(value: Any) -> list[_Content]:
-    try:
-        return [_Content.model_validate(c) for c in value or ()]
-    except (TypeError, ValidationError) as error:
-        raise MalformedResponseError("sources of another shape than documented") from error
+    if (delta := choice.get("delta")) is not None:
+        return delta.get("content") or "", True
+    if (message := choice.get("message")) is not None:
+        return message.get("content") or "", False
+    return choice.get("text") or "", False
 
 
 class _Decoder:
@@ -247,9 +306,10 @@ class _Decoder:
         self._cut = False
         self._utf8: codecs.IncrementalDecoder | None = None
         self._raw: dict[str, Any] = {}
+        self._notes: Notes = {}
         self._events: Mapping[str, Callable[[_Answer, bytes], str]] = {
-            "TEXT_MESSAGE_CONTENT": lambda said, _: said.delta or "",
-            "TEXT_MESSAGE_CHUNK": lambda said, _: said.delta or "",
+            "TEXT_MESSAGE_CONTENT": _piece,
+            "TEXT_MESSAGE_CHUNK": _piece,
             "RUN_STARTED": self._run_facts,
             "RUN_FINISHED": self._run_finished,
             "CUSTOM": self._custom,
@@ -262,8 +322,10 @@ class _Decoder:
             self._lines += 1
             self._utf8 = self._utf8 or codecs.getincrementaldecoder("utf-8-sig")("replace")
             return self._increment(self._utf8.decode(data))
+        if event.name == "error":
+            raise _reported(as_mapping(data))
         try:
-            said: _Answer | None = parse_event(_Answer.model_validate_json, data)
+            said = _READER.event(data, self._notes)
         except MalformedResponseError:
             if event.name != "rest":
                 raise
@@ -271,14 +333,11 @@ class _Decoder:
             return None
         if said is None:
             return None
-        self._lines += 1
-        if said.type == "RUN_ERROR" or event.name == "error" or _is_error(said):
-            error = stream_error(as_mapping(data), QAIP.rules)
-            error.is_retryable = error.is_retryable and said.type != "RUN_ERROR"
-            raise error
-        if said.type is not None:
+        if _is_error(said):
+            raise _reported(as_mapping(data))
+        if (kind := said.get("type")) is not None:
             self._has_end = True
-            handle = self._events.get(said.type)
+            handle = self._events.get(kind)
             return self._increment(handle(said, data)) if handle else None
         return self._increment(self._line(said, data))
 
@@ -286,17 +345,20 @@ class _Decoder:
         return Completion([Choice(text)], created=self._created) if text else None
 
     def _line(self, said: _Answer, data: bytes) -> str:
-        self._created = self._created or said.created
-        self._sources.add(said.citations)
+        if self._created is None:
+            self._created = seconds(said.get("created"), self._notes, "created")
+        self._sources.add(said.get("citations"), self._notes, "citations")
         self._metadata.update(_facts(said))
-        if not said.choices:
+        choices = said.get("choices")
+        if not choices:
             return ""
-        choice = min(said.choices, key=lambda c: c.index or 0)
-        self._sources.add(choice.citations)
-        self._has_end = self._has_end or "finish_reason" in choice.model_fields_set
-        if choice.finish_reason:
-            self._finish_reason = choice.finish_reason
-            self._raw = as_mapping(data)
+        self._lines += 1
+        place, choice = min(enumerate(choices), key=lambda pair: pair[1].get("index") or 0)
+        self._sources.add(choice.get("citations"), self._notes, f"choices.{place}.citations")
+        self._has_end = self._has_end or "finish_reason" in choice
+        if reason := choice.get("finish_reason"):
+            self._finish_reason = reason
+            self._raw = finite(as_mapping(data))
         text, is_piece = _content(choice)
         if is_piece or self._mode == "delta" or not text:
             return self._recapless(text, choice) if not is_piece else text
@@ -306,7 +368,7 @@ class _Decoder:
         """Return a piece; nothing if it is a last line that repeats the whole text."""
         if not self._auto:
             return text
-        if choice.finish_reason and text and text == self._so_far:
+        if choice.get("finish_reason") and text and text == self._so_far:
             return ""
         self._so_far += text
         return text
@@ -314,7 +376,7 @@ class _Decoder:
     def _cumulative(self, text: str, choice: _Choice) -> str:
         known = self._so_far
         if self._mode == "auto":
-            if known and choice.finish_reason and text == known:
+            if known and choice.get("finish_reason") and text == known:
                 return ""
             if known:
                 longer = text.startswith(known) and len(text) > len(known)
@@ -328,30 +390,32 @@ class _Decoder:
 
     def _run_facts(self, _said: _Answer, data: bytes) -> str:
         """Keep the ids of a run, wherever and however they are written."""
-        event = as_mapping(data)
-        inner = event.get("result")
-        for place in (event, inner if isinstance(inner, dict) else {}):
-            for name in ("conversation_id", "user_message_id", "assistant_message_id"):
-                first, *others = name.split("_")
-                value = place.get(name) or place.get(first + "".join(map(str.title, others)))
-                if value:
+        event = _RUN.body(as_mapping(data), self._notes)
+        result = _RUN.body(event.get("result") or {}, self._notes, "result.")
+        for place in (event, result):
+            for name, other in _IDS.items():
+                if value := place.get(name) or place.get(other):
                     self._metadata[name] = value
         return ""
 
     def _run_finished(self, said: _Answer, data: bytes) -> str:
         self._run_facts(said, data)
         self.ended = True
-        self._raw = as_mapping(data)
+        self._raw = finite(as_mapping(data))
         return ""
 
     def _custom(self, said: _Answer, _data: bytes) -> str:
-        if said.name == "citations":
-            self._sources.add(_contents(said.value))
-        elif said.name == "retrieved" and isinstance(said.value, list):
+        name, value = said.get("name"), said.get("value")
+        if name == "citations":
+            contents = _CONTENTS.body({"value": value}, self._notes).value
+            self._sources.add(contents, self._notes, "value")
+        elif name == "retrieved" and isinstance(value, list):
             # split by size: the parts make one list
-            self._metadata["retrieved"] = [*self._metadata.get("retrieved", ()), *said.value]
-        elif said.name:
-            self._metadata[said.name] = said.value
+            self._metadata["retrieved"] = [*self._metadata.get("retrieved", ()), *value]
+        elif name == "retrieved":
+            self._notes.update({} if value is None else {"value": None})
+        elif name:
+            self._metadata[name] = value
         return ""
 
     def finish(self, *, cut: bool) -> Completion | None:
@@ -372,8 +436,15 @@ class _Decoder:
             [],
             created=self._created,
             citations=self._sources.citations(),
-            metadata=dict(self._metadata),
+            metadata=noted(self._metadata, self._notes),
         )
+
+
+def _piece(said: _Answer, data: bytes) -> str:
+    text = said.get("delta") or ""
+    if not isinstance(text, str):
+        raise no_text("delta", "an event", as_mapping(data))
+    return text
 
 
 def _framing(media_type: str) -> Framing:

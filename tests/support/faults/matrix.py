@@ -1,7 +1,9 @@
 """The rows of the matrix, and how they are laid over its columns."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from math import ceil
 from typing import Any
 
 import pytest
@@ -9,10 +11,21 @@ import pytest
 from qaip_core import ServiceError
 from qaip_core.errors import IncompleteStreamError, MalformedResponseError, ServerReportedError
 from support.fault_server import FaultServer, Reply
-from support.faults.speech import Speech
-from support.faults.subjects import SUBJECTS, Outcome, Subject
+from support.faults.speech import SPEECHES, Speech
+from support.faults.subjects import SUBJECTS, Layer, Outcome, Subject
 
-__all__ = ["Row", "check", "incomplete", "malformed", "matrix", "reported", "tried", "whole"]
+__all__ = [
+    "Row",
+    "check",
+    "incomplete",
+    "malformed",
+    "matrix",
+    "reported",
+    "spread",
+    "thinned",
+    "tried",
+    "whole",
+]
 
 
 @dataclass(frozen=True)
@@ -54,7 +67,7 @@ def raised(error: type[ServiceError], words: str = "", text: str = "") -> Expect
     return Expected(error, text, words)
 
 
-Replies = Callable[[Speech], Reply | Sequence[Reply]]
+Replies = Callable[[Speech], Reply | Sequence[Reply] | None]
 
 
 @dataclass(frozen=True)
@@ -88,6 +101,7 @@ def matrix(
     subjects: Iterable[Subject] = SUBJECTS,
     streams: bool | None = True,
     applies: Callable[[Row, Speech], bool] = lambda _row, _speech: True,
+    thin: bool = False,
 ) -> pytest.MarkDecorator:
     """Run a test for each row, each way of writing, and each way of asking.
 
@@ -95,21 +109,81 @@ def matrix(
 
     streams: only those that ask the service for a stream, or only the others; None for all.
     applies: whether a service can have a fault.
+    thin: lay the rows over a part of the ways of asking, see `spread`.
     """
     columns = [s for s in subjects if streams is None or s.wants_stream is streams]
+    table = [
+        (row, [s for s in SPEECHES if applies(row, s) and row.replies(s) is not None])
+        for row in rows
+    ]
+    able = [[s for s in columns if {*s.speeches} & {*speeches}] for _, speeches in table]
     params = [
         pytest.param(subject, speech, row, id=f"{row.name}-{speech.name}-{subject.name}")
-        for row in rows
-        for subject in columns
+        for (row, speeches), asked in zip(table, spread(able) if thin else able, strict=True)
+        for subject in asked
         for speech in subject.speeches
-        if applies(row, speech)
+        if speech in speeches
     ]
     return pytest.mark.parametrize(("subject", "speech", "row"), params)
+
+
+def spread(able: Sequence[Sequence[Subject]]) -> Iterator[Sequence[Subject]]:
+    """Choose, of the subjects to which the rows of a table can happen, some for each row.
+
+    The whole core is asked, sync and async, for a whole answer or piece by piece in turn. Of the
+    classes of a framework each has its turn at least twice in a table, once sync and once async.
+    """
+    turns: Counter[Layer] = Counter()
+    for place, subjects in enumerate(able):
+        chosen = [ways[place % len(ways)] for ways in _by(_endpoint_of, subjects, "core")]
+        for layer in FRAMEWORKS:
+            classes = _by(_class_of, subjects, layer)
+            for _ in range(min(2 * len(classes), ceil(2 * len(classes) / len(able)))):
+                turn, position = divmod(turns[layer], len(classes))
+                turns[layer] += 1
+                ways = classes[position]
+                chosen.append(ways[(turn + position) % len(ways)])
+        yield chosen
+
+
+FRAMEWORKS: Sequence[Layer] = ("langchain", "llama_index")
+
+
+def _endpoint_of(subject: Subject) -> object:
+    return subject.service, subject.operation, subject.is_async
+
+
+def _class_of(subject: Subject) -> object:
+    """The class, and what of it: some speak to a service's chat and to its completions."""
+    return subject.name.partition(".")[0], subject.operation
+
+
+def _by(
+    key: Callable[[Subject], object], subjects: Iterable[Subject], *layers: Layer
+) -> list[list[Subject]]:
+    """The subjects of some layers in groups."""
+    groups: dict[object, list[Subject]] = {}
+    for subject in subjects:
+        if subject.layer in layers:
+            groups.setdefault(key(subject), []).append(subject)
+    return [*groups.values()]
+
+
+def thinned(subjects: Iterable[Subject], place: int) -> Iterator[Subject]:
+    """Return all of the core, and one way of asking each class of the frameworks.
+
+    Which one changes from row to row, so that a table asks every class in every way.
+    """
+    subjects = [*subjects]
+    yield from (subject for subject in subjects if subject.layer == "core")
+    for turn, ways in enumerate(_by(_class_of, subjects, *FRAMEWORKS)):
+        yield ways[(place + turn) % len(ways)]
 
 
 def tried(server: FaultServer, subject: Subject, speech: Speech, row: Row) -> Outcome:
     """Run a case and check it; returns the outcome for what is special to a table."""
     replies = row.replies(speech)
+    assert replies is not None
     server.reset()
     server.replies(*([replies] if isinstance(replies, Reply) else replies))
     outcome = subject.ask(server.url, **row.fields)

@@ -5,7 +5,8 @@ A row of the matrix says ``[s.piece("te"), s.end("a")]`` and means it for every 
 
 import json
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from copy import copy
+from typing import Any, ClassVar, Self
 
 from support.fault_server import End, Framing, Reply, json_reply
 
@@ -35,7 +36,8 @@ COUNTS: Json = {"prompt_tokens": 5, "completion_tokens": 3, "total_tokens": 8}
 class Speech:
     """How one operation of one service writes its answers.
 
-    sources: the number of sources that a complete answer brings.
+    cited: the sources that a complete answer brings, of services that bring any.
+    sources: their number.
     counts: whether it tells token counts.
     done: the mark that some write after the end; it proves nothing.
     """
@@ -46,7 +48,8 @@ class Speech:
     media: ClassVar[str] = "text/event-stream; charset=utf-8"
     ping: ClassVar[bytes] = b": ping\n\n"
     done: ClassVar[bytes] = b"data: [DONE]\n\n"
-    sources: ClassVar[int] = 0
+    cited: Sequence[Json] = SOURCES
+    sources: int = 0
     counts: ClassVar[bool] = True
 
     def piece(self, text: str) -> bytes:
@@ -93,6 +96,12 @@ class Speech:
     def answer(self, *texts: str, stream: bool) -> Reply:
         """A reply with a complete answer."""
         return self.stream(*self.said(*texts)) if stream else json_reply(self.body("".join(texts)))
+
+    def citing(self, sources: Sequence[Json]) -> Self:
+        """The same way of writing, with other sources."""
+        other = copy(self)
+        other.cited, other.sources = sources, len(sources) if self.sources else 0
+        return other
 
     def __repr__(self) -> str:
         return self.name
@@ -144,8 +153,9 @@ class _Perplexity(_Completions):
         return b""
 
     def _head(self) -> Json:
-        results = [{"url": s["url"], "title": s["title"], "snippet": s["text"]} for s in SOURCES]
-        return {**super()._head(), "usage": COUNTS, "search_results": results}
+        results = [{"url": s["url"], "title": s["title"], "snippet": s["text"]} for s in self.cited]
+        links = [s["url"] for s in self.cited]
+        return {**super()._head(), "usage": COUNTS, "search_results": results, "citations": links}
 
 
 class _QaipLines(Speech):
@@ -165,7 +175,7 @@ class _QaipLines(Speech):
     def body(self, text: str, reason: str | None = "stop") -> Json:
         message = {"role": "assistant", "content": text}
         choice: Json = {"index": 0, "message": message, "finish_reason": reason}
-        cited = {"citations": [{**s, "page_number": 0} for s in SOURCES]} if reason else {}
+        cited = {"citations": [{**s, "page_number": 0} for s in self.cited]} if reason else {}
         return {"created": 1760000000, "choices": [{**choice, **cited}]}
 
     def frame(self, event: Json | str) -> bytes:
@@ -183,7 +193,7 @@ class _QaipRun(_QaipLines):
         return self.frame({"type": "TEXT_MESSAGE_CONTENT", "messageId": "m1", "delta": text})
 
     def end(self, text: str = "") -> bytes:
-        citations = {"type": "CUSTOM", "name": "citations", "value": list(SOURCES)}
+        citations = {"type": "CUSTOM", "name": "citations", "value": list(self.cited)}
         last = self.piece(text) if text else b""
         return last + self.frame(citations) + self.frame({"type": "RUN_FINISHED", "runId": "r1"})
 
@@ -227,7 +237,7 @@ class _Dify(Speech):
                 "doc_metadata": {"url": s["url"]},
                 "score": 0.5,
             }
-            for position, s in enumerate(SOURCES, start=1)
+            for position, s in enumerate(self.cited, start=1)
         ]
         return {"usage": COUNTS, "retriever_resources": resources}
 

@@ -7,7 +7,8 @@ are asked by the same words, and what came of it is told in the same words, as a
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import aclosing, closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from importlib import import_module
 from typing import Any, Literal, Self
 
@@ -20,7 +21,17 @@ from qaip_core.types import add_up
 from support.backends import ENDPOINTS, KEY
 from support.faults.speech import SPEECHES, Speech
 
-__all__ = ["CORE", "CORE2", "LANGCHAIN", "LLAMA_INDEX", "SUBJECTS", "Outcome", "Subject"]
+__all__ = [
+    "BLOCKING",
+    "CORE",
+    "CORE2",
+    "LANGCHAIN",
+    "LLAMA_INDEX",
+    "SUBJECTS",
+    "Layer",
+    "Outcome",
+    "Subject",
+]
 
 Layer = Literal["core", "langchain", "llama_index"]
 _MODELS: Mapping[str, str] = {"fireworks": "m", "pais": "m", "perplexity": "sonar"}
@@ -100,6 +111,7 @@ class Subject:
 
     make: returns an object of the class for a service at a URL, with further fields.
     is_async: whether the asking is awaited.
+    blocking: whether Dify is asked for whole answers.
     """
 
     name: str
@@ -109,6 +121,7 @@ class Subject:
     way: Way
     make: Callable[..., Any]
     is_async: bool
+    blocking: bool = False
 
     @property
     def speeches(self) -> Sequence[Speech]:
@@ -122,9 +135,15 @@ class Subject:
         return self.way.streams
 
     @property
+    def tells_facts(self) -> bool:
+        """Whether it tells why an answer ended, its sources and its counts."""
+        texts_or_documents = self.way.read in (_read_text, _read_documents)
+        return not texts_or_documents or self.way.after is not _nothing_more
+
+    @property
     def wants_stream(self) -> bool:
         """Whether the service is asked for a stream: Dify is, for whole answers too."""
-        return self.streams or self.service == "dify"
+        return self.streams or (self.service == "dify" and not self.blocking)
 
     def ask(self, url: str, **given: Any) -> Outcome:
         """Ask once, with an object of its own that is closed afterwards."""
@@ -191,10 +210,11 @@ class Subject:
 class _Core:
     """A client of the core with the manners of the other classes."""
 
-    def __init__(self, endpoint: Any, client: Any, http: Any = None) -> None:
+    def __init__(self, endpoint: Any, client: Any, http: Any, values: Mapping[str, Any]) -> None:
         self._endpoint, self._client, self._http = endpoint, client, http
         name = endpoint.backend.name
         self._values = {"model": _MODELS[name]} if name in _MODELS else {}
+        self._values.update(values)
 
     def complete(self, question: Any) -> Any:
         return self._client.complete(self._endpoint, question, self._values)
@@ -234,9 +254,10 @@ def _core(service: str, operation: str, library: str | None, *, is_async: bool) 
             kind = "AsyncClient" if is_async else "Client"
             http = getattr(import_module(library), kind)(trust_env=False, verify=False)
             fields = {"http_async_client" if is_async else "http_client": http, **fields}
+        values = {k: fields.pop(k) for k in [*fields] if k in endpoint.params.model_fields}
         settings = Connection(**_given({"base_url": url, **fields})).settings(endpoint.backend)
         client = AsyncClient(settings) if is_async else Client(settings)
-        return _Core(endpoint, client, http)
+        return _Core(endpoint, client, http, values)
 
     return make
 
@@ -426,8 +447,14 @@ def _name(cls: type[Any], way: Way, *, is_async: bool) -> str:
     return f"{cls.__name__}.{of}{'a' * is_async}{way.call}{streamed}"
 
 
+def _blocking(subject: Subject) -> Subject:
+    made = partial(subject.make, response_mode="blocking")
+    return replace(subject, name=f"{subject.name} blocking", make=made, blocking=True)
+
+
 CORE = _core_subjects(None)
 CORE2 = _core_subjects("httpx2")
 LANGCHAIN = _subjects("langchain", _LC)
 LLAMA_INDEX = _subjects("llama_index", _LI)
 SUBJECTS = [*CORE, *LANGCHAIN, *LLAMA_INDEX]
+BLOCKING = [_blocking(s) for s in SUBJECTS if s.service == "dify" and not s.streams]

@@ -1,0 +1,94 @@
+"""What a transport library's errors mean: which of ours, what to do about it, what was sent.
+
+The library itself is not needed for that: its errors are known by their names, since a caller's
+client may be of httpx or of its fork httpx2.
+"""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Mapping
+
+from qaip_core.errors import (
+    ConfigurationError,
+    MalformedResponseError,
+    ServiceConnectionError,
+    ServiceError,
+    ServiceTimeoutError,
+)
+from qaip_core.flow import Failure
+
+__all__ = ["failure"]
+
+# Our class, and whether the request cannot have been served.
+_FAILURES: Mapping[str, tuple[type[ServiceError], bool]] = {
+    "ConnectTimeout": (ServiceTimeoutError, True),
+    "PoolTimeout": (ServiceTimeoutError, True),
+    "TimeoutException": (ServiceTimeoutError, False),
+    "ConnectError": (ServiceConnectionError, True),
+    "ProxyError": (ServiceConnectionError, True),
+    "LocalProtocolError": (ConfigurationError, True),
+    "UnsupportedProtocol": (ConfigurationError, True),
+    "InvalidURL": (ConfigurationError, True),
+    "IDNAError": (ConfigurationError, True),
+    "DecodingError": (MalformedResponseError, False),
+    "TransportError": (ServiceConnectionError, False),
+    "StreamError": (ServiceConnectionError, False),
+}
+# A configuration error's own text could hold a header's value: it is not repeated.
+_ADVICE: Mapping[type[ServiceError], str] = {
+    ServiceTimeoutError: "{url} did not answer in time ({what}); raise timeout if it needs longer",
+    ServiceConnectionError: "the connection to {url} failed ({what}); check base_url, the network "
+    "and proxies",
+    ConfigurationError: "the request to {url} could not be made; check base_url and headers",
+    MalformedResponseError: "the body from {url} could not be decompressed ({what})",
+}
+_PHASES: Mapping[str, str] = {
+    "ConnectTimeout": "no connection to {url} in time ({what}); check base_url and the network, "
+    'or raise timeout={{"connect": ...}}',
+    "PoolTimeout": "no connection of http_client's pool was free in time ({what}); close what is "
+    "not read to its end, or raise max_connections of its limits, or timeout",
+}
+_CERTIFICATE = (
+    "the certificate that {url} shows is refused ({what}); check the host name in base_url; for a "
+    "private CA name its file in SSL_CERT_FILE or pass an httpx client with verify=..."
+)
+_NO_TLS = "no TLS with {url} ({what}); check that https:// is right in base_url, and the proxies"
+
+
+def failure(error: Exception, url: str, *, stale: bool) -> Failure:
+    """Translate a transport library's error; raise what is none of theirs.
+
+    Parameters:
+        error: the error.
+        url: where the request went.
+        stale: whether the request went out on a kept connection that the service had left.
+    """
+    if isinstance(error, MalformedResponseError):  # from the unpacking of the body
+        return Failure(error, error.__cause__)
+    names = [c.__name__ for c in type(error).__mro__]
+    known = next((_FAILURES[n] for n in names if n in _FAILURES), None)
+    if known is None or not type(error).__module__.startswith(("httpx", "idna")):
+        raise error
+    kind, unsent = known
+    stale = stale and kind is ServiceConnectionError
+    tls = _tls_error(error) if kind is ServiceConnectionError else None
+    what = getattr(tls, "verify_message", "") or str(error) or names[0]
+    advice = _tls_advice(tls) or _PHASES.get(names[0], _ADVICE[kind])
+    ours = kind(advice.format(url=url, what=what), unsent=unsent or stale)
+    if tls is not None or what.startswith("407"):  # neither passes with time
+        ours.is_retryable = False
+    return Failure(ours, None if kind is ConfigurationError else error, stale)
+
+
+def _tls_error(error: BaseException | None) -> ssl.SSLError | None:
+    """Return what the two sides cannot agree on; None if the connection just broke."""
+    while error is not None and not isinstance(error, ssl.SSLError):
+        error = error.__cause__ or error.__context__
+    return None if isinstance(error, ssl.SSLEOFError) else error
+
+
+def _tls_advice(error: ssl.SSLError | None) -> str | None:
+    if error is None:
+        return None
+    return _CERTIFICATE if isinstance(error, ssl.SSLCertVerificationError) else _NO_TLS
