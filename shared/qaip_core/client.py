@@ -11,7 +11,8 @@ import time
 import weakref
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iterator, Mapping
 from contextlib import aclosing, contextmanager, suppress
-from functools import partial
+from contextvars import ContextVar
+from functools import cache, partial
 from typing import Any, cast
 
 from pydantic import SecretStr
@@ -90,6 +91,24 @@ def _head(response: Any) -> Head:
     return Head(response.status_code, {k.lower(): v for k, v in response.headers.items()})
 
 
+# When the reads of this thread, or task, must have ended. It is not kept with the connection: that
+# goes back to the pool with the last read, where another thread may take it up at once.
+_END: ContextVar[float | None] = ContextVar("_END", default=None)
+
+
+@cache
+def _hurrying(kind: Any) -> Any:
+    """Return a class of connections whose reads end in time."""
+
+    def read(self: Any, size: int, timeout: float | None = None) -> Any:
+        if (end := _END.get()) is not None:
+            left = max(end - time.monotonic(), 0.001)
+            timeout = left if timeout is None else min(left, timeout)
+        return kind.read(self, size, timeout=timeout)
+
+    return type(kind.__name__, (kind,), {"read": read, "hurried": True})
+
+
 class _Transaction:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -123,23 +142,16 @@ class _Transaction:
     @contextmanager
     def _hurried(self, seconds: float) -> Iterator[None]:
         """Let the reads of the response's connection end in time, each and together."""
-        alone = self._response.http_version.startswith("HTTP/1")  # on its connection
-        stream: Any = self._response.extensions.get("network_stream") if alone else None
-        read = getattr(stream, "read", None)
-        if read is None:  # of other transports nothing is known
-            yield
-            return
-        end = time.monotonic() + seconds
-
-        def soon(size: int, timeout: float | None = None) -> Any:
-            left = max(end - time.monotonic(), 0.001)
-            return read(size, timeout=left if timeout is None else min(left, timeout))
-
-        stream.read = soon
+        if self._response.http_version.startswith("HTTP/1"):  # alone on its connection
+            stream = self._response.extensions.get("network_stream")
+            if hasattr(stream, "read") and not hasattr(stream, "hurried"):
+                with suppress(TypeError):  # of other transports nothing is known
+                    stream.__class__ = _hurrying(stream.__class__)
+        _END.set(time.monotonic() + seconds)
         try:
             yield
         finally:
-            del stream.read
+            _END.set(None)
 
     def redact(self, error: ServiceError) -> None:
         """Remove the key from an error, in case the service has echoed it."""

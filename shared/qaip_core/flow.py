@@ -123,7 +123,7 @@ class Ask:
         stream: whether the body asks for a stream.
         attempts: how many requests were sent.
         retries: how many of them repeated one that failed; a mended request is no repetition.
-        replaced: whether a connection that the service had left was replaced at once.
+        replaced: whether a connection that the service had left was replaced.
     """
 
     backend: Backend
@@ -146,12 +146,15 @@ class Ask:
         self.retries += delay is not None
         return delay
 
-    def mend(self, error: ServiceError) -> bool:
-        """Set right, once, what an error complains of; tell whether that could be done."""
-        if error.status == 401 and self.fresh_key:
+    def mend(self, failure: Failure) -> bool:
+        """Set right, once each, what made a request fail; tell whether that could be done."""
+        if failure.stale and not self.replaced:
+            self.replaced = True  # the service is well: it has seen nothing of the request
+            return True
+        if failure.error.status == 401 and self.fresh_key:
             self.fresh_key = False  # the key may have expired between two calls of its source
             return True
-        body = self.repair(error, self.body or {}) if self.repair else None
+        body = self.repair(failure.error, self.body or {}) if self.repair else None
         if body is None:
             return False
         self.body, self.repair = body, None
@@ -312,14 +315,11 @@ def _open(ask: Ask) -> Generator[Step, Any, Head]:
         else:
             failure = reply
         _sign(failure.error, ask)
-        if ask.mend(failure.error):
+        if ask.mend(failure):
             continue
         delay = ask.delay(failure.error)
         if delay is None:
             raise failure.error from failure.cause
-        if failure.stale and not ask.replaced:
-            ask.replaced = True  # the service is well: nothing is gained by waiting
-            continue
         yield Pause(delay)
 
 

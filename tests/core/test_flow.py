@@ -8,6 +8,7 @@ import threading
 import time
 import warnings
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
 from email.utils import formatdate
@@ -21,7 +22,6 @@ from qaip_core import AsyncClient, Client, Completion, Connection, Prompt, Setti
 from qaip_core.backend import Endpoint
 from qaip_core.backends import dify, fireworks, pais, perplexity, qaip
 from qaip_core.flow import IncompleteAnswerWarning
-from qaip_core.retry_after import parse_retry_after
 from qaip_core.version import version
 from support.fault_server import FaultServer, Reply, html_reply, json_reply, sse_reply
 
@@ -124,79 +124,6 @@ def text(increments: list[Completion]) -> str:
 # Retries
 
 
-@pytest.mark.parametrize("status", [408, 409, 425, 429, 500, 502, 503, 504, 529])
-async def test_these_statuses_are_tried_again(
-    call: Caller, server: FaultServer, status: int
-) -> None:
-    server.replies(refusal(status), WHOLE)
-    assert (await call.whole()).text == "tea"
-    assert len(server.requests) == 2
-
-
-@pytest.mark.parametrize(
-    "status", [400, 401, 402, 403, 404, 405, 412, 413, 415, 422, 451, 501, 505, 520]
-)
-async def test_these_statuses_are_final(call: Caller, server: FaultServer, status: int) -> None:
-    server.replies(refusal(status), WHOLE)
-    with pytest.raises(errors.StatusError) as caught:
-        await call.whole()
-    assert (caught.value.status, caught.value.attempts) == (status, 1)
-    assert not caught.value.is_retryable
-    assert len(server.requests) == 1
-
-
-ROWS: list[tuple[Endpoint, Reply, int]] = [
-    (fireworks.CHAT, refusal(520), 2),
-    (dify.COMPLETION, refusal(504), 1),
-    (dify.COMPLETION, refusal(524), 1),
-    (dify.COMPLETION, replace(json_reply({"message": "Too many requests."}, 400), headers=SOON), 2),
-    (dify.COMPLETION, replace(json_reply({"code": "rate_limit_error"}, 429), headers=SOON), 2),
-    (dify.COMPLETION, replace(json_reply({"code": "completion_request_error"}, 500)), 1),
-    (qaip.COMPLETIONS, replace(json_reply({"error": {"code": "REDACTION_FAILED"}}, 500)), 1),
-    (pais.CHAT, replace(json_reply({"detail": "model endpoint not ready"}, 400)), 1),
-]
-
-
-@pytest.mark.parametrize(("endpoint", "reply", "requests"), ROWS)
-async def test_a_service_may_have_rows_of_its_own(
-    call: Caller, server: FaultServer, endpoint: Endpoint, reply: Reply, requests: int
-) -> None:
-    server.replies(reply)
-    values = MODEL if endpoint.required else {}
-    with pytest.raises(errors.StatusError):
-        await call.whole(endpoint, values, max_retries=1)
-    assert len(server.requests) == requests
-
-
-@pytest.mark.parametrize("retries", [0, 1, 3])
-async def test_retries_are_counted(call: Caller, server: FaultServer, retries: int) -> None:
-    server.replies(refusal(503))
-    with pytest.raises(errors.ServerError) as caught:
-        await call.whole(max_retries=retries)
-    assert caught.value.attempts == len(server.requests) == retries + 1
-
-
-async def test_without_a_wish_of_the_service_the_wait_is_short_and_grows(
-    call: Caller, server: FaultServer
-) -> None:
-    server.replies(html_reply(503), html_reply(503), WHOLE)
-    await call.whole()
-    first, second, third = (request.at for request in server.requests)
-    assert 0.25 <= second - first < 0.8
-    assert 0.5 <= third - second < 1.3
-
-
-@pytest.mark.parametrize("name", ["retry-after", "retry-after-ms"])
-async def test_the_wish_of_the_service_is_obeyed(
-    call: Caller, server: FaultServer, name: str
-) -> None:
-    wish = {"retry-after": "0.55", "retry-after-ms": "550"}[name]  # more than the first backoff
-    server.replies(refusal(429, **{name: wish}), WHOLE)
-    await call.whole()
-    first, second = (request.at for request in server.requests)
-    assert second - first >= 0.54
-
-
 @pytest.mark.parametrize(
     "wish",
     ["121", "inf", "1e999", pytest.param(formatdate(time.time() + 3600), id="date")],
@@ -210,77 +137,6 @@ async def test_a_long_wait_is_left_to_the_caller(
     assert caught.value.retry_after is not None
     assert caught.value.retry_after > 120
     assert len(server.requests) == 1
-
-
-def at(offset: float) -> str:
-    return f"at {offset}"  # a time that the test itself fills in
-
-
-@pytest.mark.parametrize(
-    ("headers", "seconds"),
-    [
-        ({}, None),
-        ({"retry-after-ms": "1500"}, 1.5),
-        ({"retry-after-ms": "1500", "retry-after": "9"}, 1.5),
-        ({"retry-after-ms": "soon", "retry-after": "9"}, 9),
-        ({"retry-after": "2.5"}, 2.5),
-        ({"retry-after": " 7 "}, 7),
-        ({"retry-after": at(90)}, 90),
-        ({"retry-after": at(-90)}, None),
-        ({"retry-after": "0"}, None),
-        ({"retry-after": "-5"}, None),
-        ({"retry-after": "nan"}, None),
-        ({"retry-after": "inf"}, float("inf")),
-        ({"retry-after": "soon"}, None),
-        ({"retry-after": ""}, None),
-        ({"retry-after": "Wed, 99 Foo 2026 99:99:99 GMT"}, None),
-        ({"retry-after": "Fri, 31 Dec 9999999999 00:00:00 GMT"}, None),
-        ({"x-ratelimit-reset": at(90)}, 90),
-        ({"x-ratelimit-reset": at(-90)}, None),
-        ({"x-ratelimit-reset": "x"}, None),
-        ({"retry-after": "soon", "x-ratelimit-reset": at(90)}, 90),
-    ],
-)
-def test_what_a_response_asks_to_wait(headers: dict[str, str], seconds: float | None) -> None:
-    for name, value in headers.items():
-        if value.startswith("at "):
-            then = time.time() + float(value[3:])
-            date = formatdate(then, usegmt=True)
-            headers = {**headers, name: date if name == "retry-after" else str(then)}
-    found = parse_retry_after(headers)
-    assert found == (seconds if seconds is None else pytest.approx(seconds, abs=2))
-
-
-async def test_nothing_is_repeated_after_the_first_content(
-    call: Caller, server: FaultServer
-) -> None:
-    server.replies(sse_reply(delta("te"), end="cut"), STREAM)
-    with pytest.raises(errors.IncompleteStreamError) as caught:
-        await call.stream(retry_unanswered=True)
-    assert caught.value.partial_text == "te"
-    assert len(server.requests) == 1
-
-
-@pytest.mark.parametrize(("unanswered", "requests"), [(False, 1), (True, 2)])
-async def test_an_unanswered_post_is_repeated_only_on_demand(
-    call: Caller, server: FaultServer, unanswered: bool, requests: int
-) -> None:
-    server.replies(replace(WHOLE, delay=5))
-    with pytest.raises(errors.ServiceTimeoutError, match="raise timeout") as caught:
-        await call.whole(timeout=0.1, max_retries=1, retry_unanswered=unanswered)
-    assert isinstance(caught.value, TimeoutError)
-    assert not caught.value.unsent
-    assert caught.value.attempts == len(server.requests) == requests
-
-
-@pytest.mark.parametrize(("unanswered", "requests"), [(False, 1), (True, 2)])
-async def test_a_connection_that_breaks_before_the_answer(
-    call: Caller, server: FaultServer, unanswered: bool, requests: int
-) -> None:
-    server.replies(Reply(raw=b"", end="reset"))
-    with pytest.raises(errors.ServiceConnectionError):
-        await call.whole(max_retries=1, retry_unanswered=unanswered)
-    assert len(server.requests) == requests
 
 
 @pytest.mark.parametrize("is_async", [False, True])
@@ -297,20 +153,6 @@ async def test_a_refused_connection_is_tried_again(is_async: bool) -> None:
 
 
 # Keys
-
-
-async def test_a_401_is_repeated_once_with_a_fresh_key(call: Caller, server: FaultServer) -> None:
-    keys = iter(["old", "new"])
-    server.replies(refusal(401), WHOLE)
-    assert (await call.whole(api_key=lambda: next(keys), max_retries=0)).text == "tea"
-    assert [r.headers["authorization"] for r in server.requests] == ["Bearer old", "Bearer new"]
-
-
-async def test_a_second_401_is_final(call: Caller, server: FaultServer) -> None:
-    server.replies(refusal(401))
-    with pytest.raises(errors.AuthenticationError, match="PAIS_API_KEY"):
-        await call.whole(api_key=lambda: "k")
-    assert len(server.requests) == 2
 
 
 async def test_the_source_of_a_key_is_asked_for_every_request(
@@ -392,53 +234,6 @@ async def test_without_a_key_no_header_is_sent(
 # Streams that fail
 
 
-BUSY = sse_reply(said("error", code="rate_limit_error", status=429, message="slow down"))
-BROKEN = sse_reply(said("error", code="completion_request_error", status=400, message="no model"))
-LATE = sse_reply(
-    said("message", answer="te"), said("error", code="rate_limit_error", status=429, message="slow")
-)
-
-
-@pytest.mark.parametrize(
-    ("first", "requests"), [(BUSY, 2), (BROKEN, 1), (LATE, 1)], ids=["early", "final", "late"]
-)
-async def test_an_error_event_is_tried_again_before_the_first_content_only(
-    call: Caller, server: FaultServer, first: Reply, requests: int
-) -> None:
-    server.replies(first, RUN)
-    if requests == 2:
-        assert text(await call.stream(dify.COMPLETION, {})) == "tea"
-    else:
-        with pytest.raises(errors.ServerReportedError):
-            await call.stream(dify.COMPLETION, {})
-    assert len(server.requests) == requests
-
-
-async def test_error_events_are_counted_as_attempts(call: Caller, server: FaultServer) -> None:
-    server.replies(BUSY)
-    with pytest.raises(errors.ServerReportedError) as caught:
-        await call.stream(dify.COMPLETION, {}, max_retries=1)
-    assert (caught.value.attempts, caught.value.status, caught.value.code) == (
-        2,
-        429,
-        "rate_limit_error",
-    )
-
-
-async def test_content_that_comes_together_with_an_error_is_not_lost(
-    server: FaultServer,
-) -> None:
-    both = f"data: {delta('te')}\n\ndata: {json.dumps({'error': 'boom'})}\n\n".encode()
-    server.replies(Reply(content_type="text/event-stream", body=both))
-    client = Client(Caller(server.url, is_async=False).settings())
-    increments = client.stream(pais.CHAT, "q", MODEL)
-    assert next(increments).text == "te"
-    with pytest.raises(errors.ServerReportedError, match="boom") as caught:
-        next(increments)
-    assert caught.value.partial_text == "te"
-    client.close()
-
-
 REFUSED = replace(
     json_reply({"detail": [{"loc": ["body", "stream_options"], "msg": "extra"}]}, 422)
 )
@@ -452,13 +247,6 @@ async def test_a_refused_option_is_left_out_once(call: Caller, server: FaultServ
     assert bodies[0] == bodies[1]
 
 
-async def test_what_is_refused_twice_is_an_error(call: Caller, server: FaultServer) -> None:
-    server.replies(REFUSED)
-    with pytest.raises(errors.UnprocessableEntityError, match=r"body\.stream_options"):
-        await call.stream()
-    assert len(server.requests) == 2
-
-
 PING = b": ping\n\n"
 
 
@@ -470,33 +258,7 @@ def pieces_of(reply: Reply) -> list[bytes | float]:
     return [reply.body] if isinstance(reply.body, bytes) else [*reply.body]
 
 
-def spoken(*pieces: bytes | float) -> Reply:
-    return Reply(content_type="text/event-stream", body=pieces, end="hang")
-
-
 TEA = f"data: {delta('te')}\n\n".encode()
-
-
-@pytest.mark.parametrize(
-    ("reply", "partial"),
-    [
-        (spoken(*repeated(40, PING, 0.03)), ""),
-        (spoken(TEA, *repeated(40, PING, 0.03)), "te"),
-        (spoken(TEA), "te"),
-        (spoken(PING), ""),
-    ],
-    ids=["pings", "content, then pings", "content, then silence", "silence"],
-)
-async def test_a_stream_without_content_ends(
-    call: Caller, server: FaultServer, reply: Reply, partial: str
-) -> None:
-    server.replies(reply)
-    began = time.monotonic()
-    with pytest.raises(errors.ServiceTimeoutError, match="stream_idle_timeout") as caught:
-        await call.stream(stream_idle_timeout=0.2)
-    assert 0.2 <= time.monotonic() - began < 1
-    assert caught.value.partial_text == partial
-    assert len(server.requests) == 1
 
 
 async def test_content_keeps_a_stream_alive(call: Caller, server: FaultServer) -> None:
@@ -523,23 +285,14 @@ async def test_without_a_limit_pings_go_on(call: Caller, server: FaultServer) ->
     assert text(await call.stream(stream_idle_timeout=None)) == "tea"
 
 
-@pytest.mark.parametrize("how", ["cut", "reset", "clean"])
-async def test_an_incomplete_stream_raises(call: Caller, server: FaultServer, how: Any) -> None:
-    server.replies(sse_reply(delta("te"), "[DONE]", end=how))
-    with pytest.raises(errors.IncompleteStreamError, match="on_incomplete") as caught:
-        await call.stream()
-    assert caught.value.partial_text == "te"
-
-
 @pytest.mark.parametrize("how", ["cut", "clean"])
-async def test_an_incomplete_stream_is_kept_on_demand(
+async def test_an_incomplete_stream_that_is_kept_on_demand_is_marked(
     call: Caller, server: FaultServer, how: Any
 ) -> None:
     server.replies(sse_reply(delta("te"), end=how))
     increments = await call.stream(on_incomplete="ignore")
     assert text(increments) == "te"
     assert increments[-1].metadata["incomplete"] is True
-    assert increments[-1].finish_reason is None
 
 
 async def test_an_incomplete_stream_warns_on_demand(call: Caller, server: FaultServer) -> None:
@@ -548,65 +301,30 @@ async def test_an_incomplete_stream_warns_on_demand(call: Caller, server: FaultS
         assert text(await call.stream(on_incomplete="warn")) == "te"
 
 
-@pytest.mark.parametrize("how", ["cut", "reset", "clean"])
-async def test_a_complete_stream_may_end_as_it_likes(
-    call: Caller, server: FaultServer, how: Any
-) -> None:
-    server.replies(sse_reply(delta("te"), delta("a", "stop"), end=how))
-    assert text(await call.stream()) == "tea"
-
-
-@pytest.mark.parametrize("end_mark", ["[DONE]", "message_end"])
-async def test_a_connection_left_open_after_the_end_mark_delays_nothing(
-    call: Caller, server: FaultServer, end_mark: str
-) -> None:
-    began = time.monotonic()
-    if end_mark == "[DONE]":
-        server.replies(replace(STREAM, end="hang"))
-        assert text(await call.stream(stream_idle_timeout=3)) == "tea"
-    else:
-        server.replies(replace(RUN, end="hang"))
-        answer = await call.whole(dify.COMPLETION, {}, stream_idle_timeout=3)
-        assert answer.text == "tea"
-    assert time.monotonic() - began < 1
-
-
 # Whole answers that fail
 
 
-BODIES: list[tuple[Reply, type[errors.ServiceError], str]] = [
-    (
-        Reply(body=b"<title>Busy</title>", content_type="text/html"),
-        errors.MalformedResponseError,
-        "Busy",
-    ),
-    (Reply(body=b"", framing="length"), errors.MalformedResponseError, "empty body"),
-    (Reply(body=b"{", framing="length"), errors.MalformedResponseError, "expected JSON"),
-    (json_reply([]), errors.MalformedResponseError, "another shape"),
-    (json_reply({}), errors.MalformedResponseError, "no choices"),
-    (json_reply({"error": {"message": "boom"}}), errors.ServerReportedError, "boom"),
-    (Reply(body=b'{"choices":', end="cut"), errors.ServiceConnectionError, "check base_url"),
-    (
-        Reply(body=b"no gzip at all", headers={"content-encoding": "gzip"}),
-        errors.MalformedResponseError,
-        "decompressed",
-    ),
-    (Reply(raw=b"\0 no http"), errors.ServiceConnectionError, "check base_url"),
-]
-
-
-@pytest.mark.parametrize(("reply", "kind", "message"), BODIES)
-async def test_a_success_without_an_answer_is_an_error(
-    call: Caller, server: FaultServer, reply: Reply, kind: type[errors.ServiceError], message: str
+@pytest.mark.parametrize(
+    "reply",
+    [Reply(body=b'{"choices":', end="cut"), Reply(raw=b"\0 no http")],
+    ids=["cut", "no HTTP"],
+)
+async def test_a_body_that_does_not_come_is_a_failure_of_the_connection(
+    call: Caller, server: FaultServer, reply: Reply
 ) -> None:
-    server.replies(replace(reply, headers={"x-request-id": "r1", **dict(reply.headers)}))
-    with pytest.raises(kind, match=message) as caught:
+    server.replies(reply)
+    with pytest.raises(errors.ServiceConnectionError, match="check base_url") as caught:
         await call.whole()
-    assert caught.value.service == "pais"
     assert caught.value.attempts == len(server.requests) == 1
-    assert caught.value.partial_text == ""
-    if reply.raw is None:
-        assert caught.value.request_id == "r1"
+
+
+async def test_a_success_without_an_answer_has_the_number_of_its_request(
+    call: Caller, server: FaultServer
+) -> None:
+    server.replies(json_reply({}, x_request_id="r1"))
+    with pytest.raises(errors.MalformedResponseError) as caught:
+        await call.whole()
+    assert caught.value.request_id == "r1"
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
@@ -677,21 +395,6 @@ def sync_client(server: FaultServer) -> Iterator[Client]:
     client.close()
 
 
-@pytest.fixture
-async def async_client(server: FaultServer) -> AsyncIterator[AsyncClient]:
-    client = AsyncClient(Caller(server.url, is_async=True).settings())
-    yield client
-    await client.close()
-
-
-def test_closing_a_sync_stream_frees_its_socket(server: FaultServer, sync_client: Client) -> None:
-    server.replies(ENDLESS)
-    increments = sync_client.stream(pais.CHAT, "q", MODEL)
-    next(increments)
-    increments.close()
-    assert server.wait_closed(0.5)
-
-
 def test_a_stream_is_closed_even_while_its_thread_holds_the_pool(
     server: FaultServer, sync_client: Client
 ) -> None:
@@ -705,89 +408,6 @@ def test_a_stream_is_closed_even_while_its_thread_holds_the_pool(
         stream.close()
     assert time.monotonic() - started < 2
     assert server.wait_closed(0.5)
-
-
-def test_breaking_out_of_a_sync_stream_frees_its_socket(
-    server: FaultServer, sync_client: Client
-) -> None:
-    server.replies(ENDLESS)
-    for _ in sync_client.stream(pais.CHAT, "q", MODEL):
-        break
-    assert server.wait_closed(0.5)
-
-
-def test_an_error_of_the_reader_frees_the_socket(server: FaultServer, sync_client: Client) -> None:
-    server.replies(ENDLESS)
-
-    def read() -> None:
-        for _ in sync_client.stream(pais.CHAT, "q", MODEL):
-            raise LookupError
-
-    with suppress(LookupError):
-        read()
-    gc.collect()
-    assert server.wait_closed(0.5)
-
-
-async def closed(server: FaultServer) -> bool:
-    return await asyncio.to_thread(server.wait_closed, 0.5)
-
-
-async def test_closing_an_async_stream_frees_its_socket(
-    server: FaultServer, async_client: AsyncClient
-) -> None:
-    server.replies(ENDLESS)
-    increments = async_client.stream(pais.CHAT, "q", MODEL)
-    await anext(increments)
-    await increments.aclose()
-    assert await closed(server)
-
-
-async def test_breaking_out_of_an_async_stream_frees_its_socket(
-    server: FaultServer, async_client: AsyncClient
-) -> None:
-    server.replies(ENDLESS)
-    async for _ in async_client.stream(pais.CHAT, "q", MODEL):
-        break
-    assert await closed(server)
-
-
-@pytest.mark.parametrize("reply", [ENDLESS, replace(WHOLE, delay=9)], ids=["body", "head"])
-async def test_cancelling_a_task_frees_its_socket(
-    server: FaultServer, async_client: AsyncClient, reply: Reply
-) -> None:
-    async def read() -> None:
-        async for _ in async_client.stream(pais.CHAT, "q", MODEL):
-            pass
-
-    server.replies(reply)
-    task = asyncio.create_task(read())
-    assert await asyncio.to_thread(server.wait_requests, 1)
-    await asyncio.sleep(0.05)
-    task.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await task
-    assert await closed(server)
-
-
-async def test_a_time_limit_around_a_whole_call_frees_its_socket(
-    server: FaultServer, async_client: AsyncClient
-) -> None:
-    server.replies(replace(WHOLE, delay=9))
-    with pytest.raises(TimeoutError):
-        async with asyncio.timeout(0.1):
-            await async_client.complete(pais.CHAT, "q", MODEL)
-    assert await closed(server)
-
-
-async def test_cancelling_a_pause_sends_nothing_more(
-    server: FaultServer, async_client: AsyncClient
-) -> None:
-    server.replies(refusal(503, **{"retry-after": "9"}))
-    with pytest.raises(TimeoutError):
-        async with asyncio.timeout(0.15):
-            await async_client.complete(pais.CHAT, "q", MODEL)
-    assert len(server.requests) == 1
 
 
 def run_settings(server: FaultServer, **fields: Any) -> Settings:
@@ -853,17 +473,6 @@ def test_a_run_that_was_not_heard_of_cannot_be_stopped(server: FaultServer) -> N
 
 
 # Connections
-
-
-async def test_calls_share_one_connection(call: Caller, server: FaultServer) -> None:
-    server.replies(WHOLE, STREAM, refusal(503), WHOLE, STREAM)
-    seen = []
-    for ask in (call.whole, call.stream, call.whole, call.stream):
-        await ask()
-        seen.append(set(server._connections))
-    assert len(server.requests) == 5
-    assert seen == [seen[0]] * 4
-    assert len(seen[0]) == 1
 
 
 LATER = f"data: {said('tts_message', audio='a' * 60_000)}\n\n".encode()
@@ -940,27 +549,6 @@ async def test_a_client_that_follows_redirects_does_not_do_so_here(server: Fault
     assert len(server.requests) == 1
 
 
-async def test_a_closed_client_can_be_used_again(call: Caller, server: FaultServer) -> None:
-    server.replies(WHOLE)
-    await call.whole()
-    await call.close()
-    assert await closed(server)
-    await call.close()
-    assert (await call.whole()).text == "tea"
-
-
-def test_one_client_serves_one_event_loop_after_the_other(server: FaultServer) -> None:
-    server.replies(WHOLE)
-    client = AsyncClient(Caller(server.url, is_async=True).settings())
-
-    async def ask() -> str:
-        return (await client.complete(pais.CHAT, "q", MODEL)).text
-
-    assert [asyncio.run(ask()) for _ in range(3)] == ["tea"] * 3
-    assert len(server.requests) == 3
-    assert server.wait_closed(0.5)
-
-
 async def drop_sync(settings: Settings) -> None:
     Client(settings).complete(pais.CHAT, "q", MODEL)
 
@@ -1012,11 +600,6 @@ async def test_models_are_listed(call: Caller, server: FaultServer) -> None:
     assert (model.id, model.created, model.owned_by, model.context_length) == ("m", 5, "me", 9)
     assert model.metadata == {"kind": "k"}
     assert [(r.method, r.path, r.body) for r in server.requests] == [("GET", "/models", b"")] * 2
-
-
-async def test_a_read_is_repeated_after_silence(call: Caller, server: FaultServer) -> None:
-    server.replies(replace(WHOLE, delay=9), json_reply(MODELS))
-    assert len(await models(call, timeout=0.1)) == 1
 
 
 @pytest.mark.parametrize(
@@ -1192,7 +775,7 @@ async def test_a_kept_connection_that_the_server_has_left_is_replaced(call: Call
         server.start()
         call.url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         for _ in range(4):
-            assert (await call.whole(max_retries=5)).text == "tea"
+            assert (await call.whole(max_retries=0)).text == "tea"  # it does not count
         await call.close()
         listener.shutdown(socket.SHUT_RDWR)
         server.join()
@@ -1216,3 +799,47 @@ def test_nothing_is_repeated_on_a_guess_about_the_connection() -> None:
         with pytest.raises(errors.ServiceConnectionError):
             client.complete(pais.CHAT, "q", MODEL)
     assert transport.tries == 1
+
+
+class Wire:
+    """A connection, as httpx's own transports show theirs."""
+
+    def read(self, size: int, timeout: float | None = None) -> bytes:
+        assert timeout is not None
+        return b""
+
+
+class Shared(httpx.BaseTransport):
+    """Answers over one connection, which is free with the last byte of an answer."""
+
+    def __init__(self) -> None:
+        self.wire = Wire()
+        self.then: list[Callable[[], Any]] = []
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        media = {"content-type": "text/event-stream"}
+        wire = {"network_stream": self.wire}
+        return httpx.Response(200, headers=media, extensions=wire, stream=Passing(self.then))
+
+
+class Passing(httpx.SyncByteStream):
+    def __init__(self, then: list[Callable[[], Any]]) -> None:
+        self._then = then
+
+    def __iter__(self) -> Iterator[bytes]:
+        yield f"data: {delta('tea', 'stop')}\n\ndata: [DONE]\n\n".encode()
+        while self._then:
+            self._then.pop()()
+
+
+def test_a_connection_may_be_taken_up_before_its_last_reader_has_left() -> None:
+    shared = Shared()
+    with httpx.Client(transport=shared) as http, ThreadPoolExecutor() as threads:
+        client = Client(Caller("http://127.0.0.1:1", is_async=False).settings(http_client=http))
+
+        def ask() -> str:
+            return text(list(client.stream(pais.CHAT, "q", MODEL)))
+
+        shared.then.append(lambda: threads.submit(ask).result())
+        assert ask() == "tea"
+        assert shared.then == []

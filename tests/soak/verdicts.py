@@ -16,7 +16,7 @@ __all__ = ["EXCUSED", "JUDGED", "faults_of"]
 JUDGED = ("wrong", "lost", "untyped", "sent again")
 """What may be said against an outcome."""
 
-EXCUSED = ("starved", "out of retries", "unsure", "overtaken")
+EXCUSED = ("starved", "unsure", "overtaken")
 """What explains an error that the server did not mean: the processors were too busy; the service
 had left the connection, at the last attempt; it had left it, but so long before that showed that
 the request might have been served; a reset overtook what had been sent before it."""
@@ -57,8 +57,6 @@ def _excuse(case: Case, seen: Seen) -> str:
         late = meant is ServiceTimeoutError and error.partial_text == case.plans[-1].text
         return "" if late or not _is_beginning(case, seen.outcome) else "starved"
     if isinstance(error, ServiceConnectionError) and passing:
-        if error.unsent and error.attempts > RETRIES:
-            return "out of retries"
         return "unsure" if not case.plans and seen.seconds > _UNSURE else ""
     if isinstance(error, IncompleteStreamError) and case.plans and case.plans[-1].resets:
         shorter = len(error.partial_text) < len(case.plans[-1].text)
