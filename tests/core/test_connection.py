@@ -1,7 +1,6 @@
 """Where calls go, with which key, and who never gets to see it."""
 
 import copy
-import json
 import logging
 import pickle
 import traceback
@@ -17,7 +16,7 @@ from qaip_core.backend import Backend, Endpoint
 from qaip_core.backends import BACKENDS, dify, fireworks, pais, perplexity, qaip
 from qaip_core.connection import base_url, environment
 from qaip_core.service import Service
-from support.fault_server import FaultServer, Reply, json_reply, sse_reply
+from support.fault_server import FaultServer, json_reply
 
 KEY = "sk-9f8e7d6c5b4a-never-shown"
 ENVIRONMENT = [name for b in BACKENDS for name in (*b.key_env, *b.url_env)]
@@ -120,17 +119,13 @@ REFUSED = [
 ]
 
 
-@pytest.mark.parametrize("url", REFUSED)
-@pytest.mark.parametrize("source", ["argument", "environment"])
-def test_a_base_url_with_more_than_an_address_is_refused(
-    url: str, source: str, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("url", [url for url in REFUSED if "\0" not in url])
+def test_a_base_url_of_the_environment_with_more_than_an_address_is_refused(
+    url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    if source == "environment":
-        if "\x00" in url:
-            return
-        monkeypatch.setenv("QAIP_BASE_URL", url)
+    monkeypatch.setenv("QAIP_BASE_URL", url)
     with pytest.raises(errors.ConfigurationError, match="base_url") as caught:
-        base_url(qaip.QAIP, url if source == "argument" else None)
+        base_url(qaip.QAIP, None)
     assert SECRET not in str(caught.value)
 
 
@@ -146,10 +141,9 @@ def test_a_key_goes_over_plain_http_to_this_machine(url: str) -> None:
 
 
 @pytest.mark.parametrize("url", REMOTE)
-@pytest.mark.parametrize("key", [SecretStr(KEY), lambda: KEY], ids=["text", "callable"])
-def test_a_key_goes_over_plain_http_to_nobody_else(url: str, key: Any) -> None:
+def test_a_key_from_a_callable_goes_over_plain_http_to_nobody_else(url: str) -> None:
     with pytest.raises(errors.ConfigurationError, match="use https"):
-        Connection(api_key=key, base_url=url).settings(qaip.QAIP)
+        Connection(api_key=lambda: KEY, base_url=url).settings(qaip.QAIP)
 
 
 def test_without_a_key_plain_http_is_allowed() -> None:
@@ -216,27 +210,6 @@ def service(**fields: Any) -> ChatPerplexity:
     return ChatPerplexity(api_key=KEY, **fields)
 
 
-def forms(model: Any) -> dict[str, str]:
-    return {
-        "repr": repr(model),
-        "str": str(model),
-        "dump": str(model.model_dump()),
-        "json": model.model_dump_json(),
-        "schema": json.dumps(type(model).model_json_schema())
-        if not isinstance(model, Service)
-        else "",
-    }
-
-
-def test_a_key_is_in_no_form_of_a_service() -> None:
-    assert [name for name, form in forms(service()).items() if KEY in form] == []
-
-
-def test_a_key_is_in_no_form_of_settings() -> None:
-    settings = service().settings(perplexity.PERPLEXITY)
-    assert KEY not in f"{settings!r} {settings}"
-
-
 def test_a_pickle_holds_no_key_and_reads_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     original = service(temperature=0.5, http_client=httpx.Client())
     original.client.http()
@@ -276,66 +249,6 @@ def call_client(url: str, endpoint: Endpoint = pais.CHAT, **fields: Any) -> Clie
     return Client(Connection(base_url=url + "/v1", **fields).settings(endpoint.backend))
 
 
-def echo(status: int) -> Reply:
-    """A service that repeats the key wherever it can."""
-    body = {"error": {"message": f"wrong key {KEY}", "code": f"c {KEY}", "list": [KEY, {KEY: KEY}]}}
-    return json_reply(body, status, x_request_id="r1", x_echo=KEY)
-
-
-DELTA = '{"choices":[{"delta":{"content":"tea"}}]}'
-FAILURES: list[Reply] = [
-    *[echo(s) for s in (307, 400, 401, 402, 403, 404, 409, 412, 422, 429, 500, 503)],
-    echo(200),
-    json_reply({"error": {"message": f"the prompt is too long {KEY}"}}, 400),
-    json_reply({"detail": f"not ready {KEY}"}, 400),
-    sse_reply(DELTA, f'{{"error":{{"message":"wrong key {KEY}"}}}}'),
-    sse_reply(f"no json {KEY}"),
-    sse_reply(DELTA),
-    Reply(body=f"<title>{KEY}</title>".encode(), content_type="text/html"),
-    Reply(status=502, body=f"<title>{KEY}</title>".encode(), content_type="text/html"),
-    Reply(raw=f"{KEY} is no http".encode()),
-    Reply(raw=b"", end="reset"),
-    Reply(delay=9),
-    Reply(status=302, headers={"location": f"/{KEY}"}, framing="length"),
-]
-
-
-@pytest.mark.parametrize("reply", FAILURES)
-def test_no_error_shows_the_key(
-    server: FaultServer, reply: Reply, caplog: pytest.LogCaptureFixture
-) -> None:
-    caplog.set_level(logging.DEBUG)
-    for name in ("httpx", "httpcore", "qaip_core"):
-        logging.getLogger(name).setLevel(logging.DEBUG)
-    server.replies(reply)
-    stream = reply.content_type is not None and "event-stream" in reply.content_type
-    client = call_client(server.url, timeout=0.2 if reply.delay else 1)
-    ask = client.stream if stream else client.complete
-    with pytest.raises(errors.ServiceError) as caught:
-        list(ask(pais.CHAT, "q", {"model": "m"}))  # type: ignore[arg-type]
-    client.close()
-    error = caught.value
-    shown = "".join(traceback.format_exception(error))
-    assert KEY not in shown
-    assert KEY not in f"{error!r} {error.body} {error.headers} {error.code}"
-    assert KEY not in str(pickle.dumps(error))
-    ours = [r for r in caplog.records if "receive_response_headers" not in r.getMessage()]
-    assert not any(KEY in r.getMessage() for r in ours if reply.raw is None)
-    assert server.requests[0].headers["authorization"] == f"Bearer {KEY}"
-
-
-def test_no_log_shows_the_key(server: FaultServer, caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.DEBUG)
-    server.replies(json_reply({"choices": [{"message": {"content": "a"}}]}), sse_reply(DELTA))
-    client = call_client(server.url, on_incomplete="ignore")
-    client.complete(pais.CHAT, "q", {"model": "m"})
-    list(client.stream(pais.CHAT, "q", {"model": "m"}))
-    client.close()
-    assert caplog.records
-    assert KEY not in caplog.text
-    assert not any(KEY in str(vars(record)) for record in caplog.records)
-
-
 def test_a_header_of_the_caller_s_own_client_is_not_shown(server: FaultServer) -> None:
     with httpx.Client(headers={"X-Token": f"{KEY}\n"}, trust_env=False) as http:
         client = call_client(server.url, http_client=http)
@@ -344,11 +257,12 @@ def test_a_header_of_the_caller_s_own_client_is_not_shown(server: FaultServer) -
     assert KEY not in "".join(traceback.format_exception(caught.value))
 
 
-@pytest.mark.parametrize("value", [f"{KEY}\n", f"{KEY}é"])
-def test_a_header_that_cannot_be_sent_is_not_shown(value: str) -> None:
-    with pytest.raises(errors.ConfigurationError, match="'X-Token'") as caught:
-        service(default_headers={"X-Token": value})
-    assert KEY not in "".join(traceback.format_exception(caught.value))
+async def test_a_client_of_the_other_kind_is_refused() -> None:
+    with httpx.Client() as sync, pytest.raises(errors.ConfigurationError, match="other kind"):
+        service(http_async_client=sync)
+    async with httpx.AsyncClient() as awaited:
+        with pytest.raises(errors.ConfigurationError, match="other kind"):
+            service(http_client=awaited)
 
 
 # Parameters

@@ -497,6 +497,15 @@ def test_a_transport_of_the_caller_needs_no_connection(server: FaultServer) -> N
         assert text(list(client.stream(pais.CHAT, "q", MODEL))) == "tea"
 
 
+async def test_an_async_transport_of_the_caller_needs_no_connection(server: FaultServer) -> None:
+    body = f"data: {delta('tea', 'stop')}\n\ndata: [DONE]\n\n"
+    head = {"content-type": "text/event-stream"}
+    transport = httpx.MockTransport(lambda _: httpx.Response(200, headers=head, text=body))
+    async with httpx.AsyncClient(transport=transport) as http:
+        client = AsyncClient(Caller(server.url, is_async=True).settings(http_async_client=http))
+        assert text([i async for i in client.stream(pais.CHAT, "q", MODEL)]) == "tea"
+
+
 async def test_an_end_mark_far_before_the_end_of_the_body_keeps_the_connection(
     call: Caller, server: FaultServer
 ) -> None:

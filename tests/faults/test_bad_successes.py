@@ -17,7 +17,7 @@ ALL = [*SUBJECTS, *BLOCKING]
 # Where a whole answer was asked for
 
 
-@matrix(BODIES, subjects=ALL, streams=False)
+@matrix(BODIES, subjects=ALL, streams=False, every_class=True)
 def test_a_body_in_every_class(
     subject: Subject, speech: Speech, row: Row, server: FaultServer
 ) -> None:
@@ -32,7 +32,7 @@ def test_a_body(subject: Subject, speech: Speech, row: Row, server: FaultServer)
 # Where a stream was asked for
 
 
-@matrix(STREAM_BODIES)
+@matrix(STREAM_BODIES, every_class=True)
 def test_a_body_for_a_stream_in_every_class(
     subject: Subject, speech: Speech, row: Row, server: FaultServer
 ) -> None:

@@ -4,7 +4,7 @@ import asyncio
 import gc
 import signal
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import replace
@@ -16,39 +16,20 @@ from qaip_core.errors import (
     IncompleteStreamError,
     ServiceConnectionError,
 )
-from support.fault_server import FaultServer, Reply
+from support.fault_server import FaultServer
+from support.faults.columns import ASYNC, SYNC, each, named, whole
 from support.faults.leaving import in_own_loop, left_replies, nothing_left, stopped
 from support.faults.matrix import thinned
 from support.faults.speech import Speech
 from support.faults.subjects import SUBJECTS, Outcome, Subject
 
-SYNC = [s for s in SUBJECTS if not s.is_async]
-ASYNC = [s for s in SUBJECTS if s.is_async]
-
 pytestmark = pytest.mark.usefixtures("_spared")
-
-
-def each(subjects: Sequence[Subject]) -> pytest.MarkDecorator:
-    rows = [
-        pytest.param(subject, speech, id=f"{subject.name}-{speech.name}")
-        for subject in subjects
-        for speech in subject.speeches
-    ]
-    return pytest.mark.parametrize(("subject", "speech"), rows)
-
-
-def named(name: str) -> Subject:
-    return next(subject for subject in SUBJECTS if subject.name == name)
-
-
-def whole(subject: Subject, speech: Speech) -> Reply:
-    return speech.answer("tea", stream=subject.wants_stream)
 
 
 # Closed while another one reads
 
 
-@each([*thinned([s for s in SYNC if s.streams], 0)])
+@each(thinned([s for s in SYNC if s.streams], 0))
 def test_closing_an_object_ends_its_streams_in_other_threads(
     subject: Subject, speech: Speech, server: FaultServer
 ) -> None:
@@ -77,7 +58,7 @@ def test_closing_an_object_ends_its_streams_in_other_threads(
         gc.collect()
 
 
-@each([*thinned([s for s in SYNC if s.streams], 1)])
+@each(thinned([s for s in SYNC if s.streams], 1))
 def test_closing_an_object_frees_a_stream_that_nobody_reads_any_more(
     subject: Subject, speech: Speech, server: FaultServer
 ) -> None:
@@ -126,7 +107,7 @@ def test_closing_an_object_ends_its_streams_in_other_tasks(
         in_own_loop(close())
 
 
-@each([*thinned([s for s in SYNC if not s.streams], 0)])
+@each(thinned([s for s in SYNC if not s.streams], 0))
 @pytest.mark.parametrize("kept", [False, True], ids=["new", "kept"])
 def test_closing_an_object_ends_its_calls_in_other_threads(
     subject: Subject, speech: Speech, kept: bool, server: FaultServer
@@ -149,7 +130,7 @@ def test_closing_an_object_ends_its_calls_in_other_threads(
         assert subject.ask_of(made).error is None
 
 
-@each([*thinned([s for s in ASYNC if not s.streams], 0)])
+@each(thinned([s for s in ASYNC if not s.streams], 0))
 @pytest.mark.parametrize("kept", [False, True], ids=["new", "kept"])
 def test_closing_an_object_ends_its_calls_in_other_tasks(
     subject: Subject, speech: Speech, kept: bool, server: FaultServer
@@ -173,7 +154,7 @@ def test_closing_an_object_ends_its_calls_in_other_tasks(
         in_own_loop(close())
 
 
-@each([*thinned(SUBJECTS, 0)])
+@each(thinned(SUBJECTS, 0))
 @pytest.mark.parametrize("library", ["httpx", "httpx2"])
 def test_a_closed_client_that_is_handed_in_is_refused(
     subject: Subject, speech: Speech, library: str, server: FaultServer
@@ -232,7 +213,7 @@ def interrupted(after: float) -> Iterator[None]:
         signal.signal(signal.SIGALRM, before)
 
 
-@each([*thinned([s for s in SYNC if s.streams], 2)])
+@each(thinned([s for s in SYNC if s.streams], 2))
 def test_an_interrupted_read_frees_the_connection(
     subject: Subject, speech: Speech, server: FaultServer
 ) -> None:

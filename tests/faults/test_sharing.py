@@ -4,7 +4,6 @@ import asyncio
 import gc
 import re
 import threading
-from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from itertools import cycle, islice
@@ -14,37 +13,15 @@ import httpx
 import pytest
 from llama_index.core.llms import ChatMessage
 
-from qaip_core.errors import (
-    ServerReportedError,
-)
+from qaip_core.errors import ServerReportedError
 from support.fault_server import FaultServer, Recorded, Reply
+from support.faults.columns import ASYNC, SYNC, each, named, whole
 from support.faults.leaving import in_own_loop, left_replies, nothing_left, stopped
 from support.faults.matrix import thinned
 from support.faults.speech import Speech
-from support.faults.subjects import SUBJECTS, Outcome, Subject
-
-SYNC = [s for s in SUBJECTS if not s.is_async]
-ASYNC = [s for s in SUBJECTS if s.is_async]
-
+from support.faults.subjects import Outcome, Subject
 
 pytestmark = pytest.mark.usefixtures("_spared")
-
-
-def each(subjects: Sequence[Subject]) -> pytest.MarkDecorator:
-    rows = [
-        pytest.param(subject, speech, id=f"{subject.name}-{speech.name}")
-        for subject in subjects
-        for speech in subject.speeches
-    ]
-    return pytest.mark.parametrize(("subject", "speech"), rows)
-
-
-def named(name: str) -> Subject:
-    return next(subject for subject in SUBJECTS if subject.name == name)
-
-
-def whole(subject: Subject, speech: Speech) -> Reply:
-    return speech.answer("tea", stream=subject.wants_stream)
 
 
 # A pool that is too small to lose a connection
@@ -150,7 +127,7 @@ def test_two_hundred_tasks_share_an_object_and_each_gets_its_own_answer(name: st
 # Event loops
 
 
-@each([*thinned(ASYNC, 0)])
+@each(thinned(ASYNC, 0))
 def test_an_object_serves_one_event_loop_after_another(
     subject: Subject, speech: Speech, server: FaultServer
 ) -> None:
@@ -170,7 +147,7 @@ def test_an_object_serves_one_event_loop_after_another(
     assert len(server.requests) == 2
 
 
-@each([*thinned(ASYNC, 1)])
+@each(thinned(ASYNC, 1))
 def test_an_object_serves_two_event_loops_at_once(
     subject: Subject, speech: Speech, server: FaultServer
 ) -> None:

@@ -38,7 +38,7 @@ from support.faults.tables.stream_ends import (
 )
 
 
-@matrix(ENDS)
+@matrix(ENDS, every_class=True)
 def test_the_end_of_a_stream(
     subject: Subject, speech: Speech, row: Row, server: FaultServer
 ) -> None:

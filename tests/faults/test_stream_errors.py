@@ -18,7 +18,7 @@ from support.faults.tables.stream_errors import (
 )
 
 
-@matrix(ERRORS)
+@matrix(ERRORS, every_class=True)
 def test_an_error_in_a_stream(
     subject: Subject, speech: Speech, row: Row, server: FaultServer
 ) -> None:

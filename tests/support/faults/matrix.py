@@ -101,6 +101,7 @@ def matrix(
     subjects: Iterable[Subject] = SUBJECTS,
     streams: bool | None = True,
     applies: Callable[[Row, Speech], bool] = lambda _row, _speech: True,
+    every_class: bool = False,
     thin: bool = False,
 ) -> pytest.MarkDecorator:
     """Run a test for each row, each way of writing, and each way of asking.
@@ -109,7 +110,8 @@ def matrix(
 
     streams: only those that ask the service for a stream, or only the others; None for all.
     applies: whether a service can have a fault.
-    thin: lay the rows over a part of the ways of asking, see `spread`.
+    every_class: ask each class of the frameworks in one way for each row, see `thinned`.
+    thin: ask some of the classes for each row, and the core half as often, see `spread`.
     """
     columns = [s for s in subjects if streams is None or s.wants_stream is streams]
     table = [
@@ -117,6 +119,8 @@ def matrix(
         for row in rows
     ]
     able = [[s for s in columns if {*s.speeches} & {*speeches}] for _, speeches in table]
+    if every_class:
+        able = [[*thinned(subjects, place)] for place, subjects in enumerate(able)]
     params = [
         pytest.param(subject, speech, row, id=f"{row.name}-{speech.name}-{subject.name}")
         for (row, speeches), asked in zip(table, spread(able) if thin else able, strict=True)
