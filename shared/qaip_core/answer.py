@@ -63,12 +63,14 @@ class Answer:
         self._cites = cites
         self._threads: dict[int, _Thread] = {}
         self._head: Completion | None = None
+        self.replaced = False  # text that was shown has been taken back
 
     def add(self, increment: Completion) -> Completion:
         """Take an increment and return it as it may be shown."""
         if self._head is None:
             self._head = replace(increment, choices=[])
         if increment.replaces:
+            self.replaced = True
             self._threads.clear()
         for choice in increment.choices:
             thread = self._threads.get(choice.index)

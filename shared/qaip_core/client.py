@@ -22,6 +22,7 @@ from qaip_core.calls import Caller
 from qaip_core.connection import Settings
 from qaip_core.errors import (
     ConfigurationError,
+    MalformedResponseError,
     ServiceConnectionError,
     ServiceError,
     ServiceTimeoutError,
@@ -43,9 +44,11 @@ from qaip_core.types import Completion, Prompt, add_up
 
 __all__ = ["AsyncClient", "Client"]
 
-_STALE_SECONDS = 1.0  # a service that fails later than that may have been at work
+_STALE_SECONDS = 0.25  # a service that fails later than that may have been at work
 _NO_RESPONSE = "Server disconnected without sending a response"
 _DRAIN_SECONDS = 0.25
+_LEFT = ServiceTimeoutError, MalformedResponseError
+_CLOSED = "the connections were closed, in another thread or task"
 
 
 class _Connections:
@@ -129,14 +132,24 @@ class _Transaction:
         closed = getattr(self._pool or self._http, "is_closed", False)
         if closed and type(error) is RuntimeError:  # raised before anything is sent
             return self._closed()
+        if type(error) is RuntimeError and "loop" in str(error) and self._is_given:
+            words = "http_async_client belongs to another event loop: pass one for each, or none"
+            return Failure(ConfigurationError(words), error)
         stale = self._response is None and not closed and self._connections.left(error)
-        return failure(error, self._settings.base_url, stale=stale)
+        found = failure(error, self._settings.base_url, stale=stale)
+        if closed and not self._is_given and isinstance(found.error, ServiceConnectionError):
+            return Failure(ServiceConnectionError(_CLOSED), error)
+        return found
+
+    @property
+    def _is_given(self) -> bool:
+        given = self._settings.http_client, self._settings.http_async_client
+        return self._http is not None and self._http in given
 
     def _closed(self) -> Failure:
-        given = self._settings.http_client, self._settings.http_async_client
-        if self._http in given:
+        if self._is_given:
             return Failure(ConfigurationError("the client that was handed in is closed"), None)
-        words = "the connections were closed, in another thread or task, before the request"
+        words = f"{_CLOSED}, before the request"
         return Failure(ServiceConnectionError(words, unsent=True), None, stale=True)
 
     @contextmanager
@@ -232,7 +245,7 @@ class Client(Caller):
             return
         except ServiceError as error:
             exchange.redact(error)
-            if isinstance(error, ServiceTimeoutError):
+            if isinstance(error, _LEFT):  # the service runs on
                 self._leave(exchange, call)
             raise
         except GeneratorExit:
@@ -286,9 +299,9 @@ class _Exchange(_Transaction):
         try:
             if type(step) is Read:  # first, since it is by far the most frequent
                 if step.seconds is None:
-                    return next(self._chunks, b"")
+                    return next(self._chunks, b"") or self._ended()
                 with self._hurried(step.seconds):
-                    return next(self._chunks, b"")
+                    return next(self._chunks, b"") or self._ended()
             if type(step) is Send:
                 return self._send(step)
             if type(step) is Pause:
@@ -297,6 +310,12 @@ class _Exchange(_Transaction):
             return self._drain()
         except Exception as error:  # noqa: BLE001 -- re-raised if it is not the transport's
             return self._failed(error)
+
+    def _ended(self) -> bytes:
+        """Return the end of the body, unless it is `Client.close` that has ended it."""
+        if self._pool is not None and self._pool.is_closed:
+            raise ServiceConnectionError(_CLOSED)
+        return b""
 
     def _send(self, step: Send) -> Head:
         self.close()
@@ -424,7 +443,7 @@ class AsyncClient(Caller):
             return
         except ServiceError as error:
             exchange.redact(error)
-            if isinstance(error, ServiceTimeoutError):
+            if isinstance(error, _LEFT):  # the service runs on
                 await self._leave(exchange, call)
             raise
         except BaseException:
@@ -504,9 +523,9 @@ class _Increments(AsyncGenerator[Completion, None]):
     async def aclose(self) -> None:
         if self._exchange.left:
             return
-        if not self._driven.ag_running:
-            await self._leave()
-        await self._driven.aclose()
+        await self._leave()
+        if not self._driven.ag_running:  # else another task reads: it gets an error
+            await self._driven.aclose()
 
 
 class _AsyncExchange(_Transaction):
@@ -547,6 +566,8 @@ class _AsyncExchange(_Transaction):
         self._connections = _Connections()
         request.extensions["trace"] = self._connections.anote
         self._response = await http.send(request, stream=True, follow_redirects=False)
+        if self.left:  # in the meantime, in another task
+            raise ServiceConnectionError("the stream was closed in another task")
         _allow_idle(request, step)
         self._chunks = apieces(self._response)
         return _head(self._response)

@@ -128,8 +128,11 @@ class ServiceError(Exception):
         self.message = redacted(self.message, secret)
         self.args = (self.message,)
         self.code = redacted(self.code, secret)
+        self.request_id = redacted(self.request_id, secret)
         self.body = redacted(self.body, secret)
         self.headers = redacted(self.headers, secret)
+        if self.partial is not None:
+            self.partial.metadata = redacted(self.partial.metadata, secret)
         for cause in causes(self):  # a transport library quotes what it could not read
             cause.args = tuple(redacted(a, secret) if isinstance(a, str) else a for a in cause.args)
 

@@ -34,6 +34,7 @@ _FAILURES: Mapping[str, tuple[type[ServiceError], bool]] = {
     "DecodingError": (MalformedResponseError, False),
     "TransportError": (ServiceConnectionError, False),
     "StreamError": (ServiceConnectionError, False),
+    "HTTPError": (ServiceConnectionError, False),
 }
 # A configuration error's own text could hold a header's value: it is not repeated.
 _ADVICE: Mapping[type[ServiceError], str] = {
@@ -64,7 +65,7 @@ def failure(error: Exception, url: str, *, stale: bool) -> Failure:
         url: where the request went.
         stale: whether the request went out on a kept connection that the service had left.
     """
-    if isinstance(error, MalformedResponseError):  # from the unpacking of the body
+    if isinstance(error, MalformedResponseError | ServiceConnectionError):  # our own reading's
         return Failure(error, error.__cause__)
     names = [c.__name__ for c in type(error).__mro__]
     known = next((_FAILURES[n] for n in names if n in _FAILURES), None)

@@ -171,6 +171,7 @@ class Call(Ask):
         stops: stop sequences to cut at on this side.
         decoder: that of the stream, once there is one.
         cause: what broke the connection in the middle of the answer.
+        replaced_text: whether text that was handed out has been taken back.
     """
 
     endpoint: Endpoint
@@ -178,6 +179,7 @@ class Call(Ask):
     stops: Sequence[str] = ()
     decoder: Decoder | None = None
     cause: BaseException | None = None
+    replaced_text: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -271,7 +273,9 @@ def run(call: Call) -> Steps:
 
 def _early_delay(call: Call, error: ServiceError) -> float | None:
     """Return the delay after an error inside an answer that had no content yet."""
-    final = isinstance(error, StatusError) or error.partial is None or _has_content(error.partial)
+    partial = error.partial
+    shown = call.replaced_text or (partial is not None and _has_content(partial))
+    final = isinstance(error, StatusError) or partial is None or shown
     return None if final else call.delay(error)
 
 
@@ -386,6 +390,7 @@ def _answer(call: Call, head: Head) -> Steps:
     except ServiceError as error:
         _sign(error, call, head)
         error.partial = answer.partial(decoder.rest())
+        call.replaced_text = answer.replaced
         raise
 
 
@@ -476,8 +481,15 @@ def _parsed(content: bytes) -> Any:
     try:
         return from_json(content)
     except ValueError as error:
-        found = read_report(content).message if content.strip() else "an empty body"
-        raise MalformedResponseError(f"expected JSON, got: {found}") from error
+        text = content.decode("utf-8", "replace")
+        if text.lstrip()[:1] in ("{", "["):  # an excerpt would show the answer
+            found = f"JSON that cannot be read: {error}"
+        elif text.lstrip()[:1] == "<":
+            title = read_report(text).message
+            found = f"a web page, {title!r}; check base_url, and whether a proxy or a login answers"
+        else:
+            found = read_report(text).message if text.strip() else "an empty body"
+        raise MalformedResponseError(f"expected JSON, got: {found}", body=text) from error
 
 
 def _unfinished(call: Call, decoder: Decoder) -> Completion:

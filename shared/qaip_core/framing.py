@@ -28,6 +28,7 @@ MAX_EVENT_BYTES = 32 * 1024 * 1024
 """A line or event beyond this is refused: no service's answer comes near it."""
 
 _BOM = b"\xef\xbb\xbf"
+_OTHER_FRAMINGS = frozenset({"line", "rest", "text", "whole"})
 
 
 class Event(NamedTuple):
@@ -144,8 +145,9 @@ class SSE:
                 self._name = ""
 
     def close(self) -> Iterator[Event]:
-        """Drop an event without its closing blank line, as the algorithm demands."""
-        return iter(())
+        """Drop an event without its closing blank line, as is demanded, but tell of it."""
+        if b"".join(self._data) or self._lines.close()[:1] == b"d":
+            yield Event(b"", "rest")
 
     def _field(self, line: bytes) -> None:
         name, _, value = line.partition(b":")
@@ -157,6 +159,8 @@ class SSE:
                 raise MalformedResponseError(f"an event exceeds {self._limit} bytes")
         elif name == b"event":
             self._name = value.decode("utf-8", "replace")
+            if self._name in _OTHER_FRAMINGS:
+                self._name = ""
         elif name == b"id" and b"\0" not in value:
             self._id = value.decode("utf-8", "replace")
 
@@ -183,8 +187,15 @@ class Lines:
 class Text:
     """Raw text: one event for each piece that arrives."""
 
+    def __init__(self, limit: int = MAX_EVENT_BYTES) -> None:
+        self._limit = limit
+        self._size = 0
+
     def feed(self, chunk: bytes) -> Iterator[Event]:
         """Yield the bytes as they are."""
+        self._size += len(chunk)
+        if self._size > self._limit:
+            raise MalformedResponseError(f"the text exceeds {self._limit} bytes")
         if chunk:
             yield Event(chunk, "text")
 
@@ -282,17 +293,18 @@ class Sniffer:
         beginning = line[:15].lower().rstrip()
         if beginning.startswith(_PAGES):  # no answer, whatever its status says
             return Whole(self._limit)
-        if not whole and not ended and any(page.startswith(beginning) for page in _PAGES):
+        short = len(line) < len(_PAGES[0])
+        if short and not whole and not ended and any(page.startswith(beginning) for page in _PAGES):
             return None
         if not _may_begin(line):
-            return Text()
+            return Text(self._limit)
         self._wants_line = line.startswith((b"{", *_FIELDS))
         if not whole and not ended:
             return None
         if line[:1] == b"{":
             return self._json(line, whole=whole)
         if not _is_field(line):
-            return Text()
+            return Text(self._limit)
         self._wants_line = False
         return SSE(self._limit) if line.startswith(b"data:") else "field"
 
@@ -301,7 +313,9 @@ class Sniffer:
         inner = line[1:].strip()
         if not inner and whole:
             return Whole(self._limit)
-        return Lines(self._limit) if inner[:1] in (b"", b'"') or inner == b"}" else Text()
+        return (
+            Lines(self._limit) if inner[:1] in (b"", b'"') or inner == b"}" else Text(self._limit)
+        )
 
 
 _PAGES = (b"<!doctype html", b"<html")

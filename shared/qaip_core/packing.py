@@ -6,10 +6,10 @@ httpx inflates all that one read brings as a whole, a thousandfold, and once mor
 from __future__ import annotations
 
 import zlib
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator
-from typing import Any, TypeAlias
+from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator
+from typing import Any
 
-from qaip_core.errors import MalformedResponseError
+from qaip_core.errors import MalformedResponseError, ServiceConnectionError
 
 __all__ = ["ACCEPTED", "apieces", "pieces"]
 
@@ -18,7 +18,6 @@ ACCEPTED = "gzip, deflate"
 
 _CODINGS = frozenset({"br", "compress", "deflate", "gzip", "x-compress", "x-gzip", "zstd"})
 _PIECE_BYTES = 1024 * 1024
-_Unpack: TypeAlias = Callable[[bytes], Iterator[bytes]]
 
 
 def pieces(response: Any) -> Iterator[bytes]:
@@ -26,6 +25,7 @@ def pieces(response: Any) -> Iterator[bytes]:
 
     Raises:
         MalformedResponseError: it is packed in another way than its head says, or was asked for.
+        ServiceConnectionError: it ends before what is packed in it.
     """
     if response.is_stream_consumed:  # a transport of the caller's made it as a whole
         return iter(response.iter_bytes())
@@ -41,22 +41,24 @@ def apieces(response: Any) -> AsyncIterator[bytes]:
     return aiter(response.aiter_raw()) if unpack is None else _aeach(response.aiter_raw(), unpack)
 
 
-def _each(chunks: Iterator[bytes], unpack: _Unpack) -> Generator[bytes, None, None]:
+def _each(chunks: Iterator[bytes], packed: _Inflater) -> Generator[bytes, None, None]:
     for chunk in chunks:
-        yield from unpack(chunk)
+        yield from packed.feed(chunk)
+    packed.close()
 
 
-async def _aeach(chunks: AsyncIterator[bytes], unpack: _Unpack) -> AsyncGenerator[bytes, None]:
+async def _aeach(chunks: AsyncIterator[bytes], packed: _Inflater) -> AsyncGenerator[bytes, None]:
     async for chunk in chunks:
-        for piece in unpack(chunk):
+        for piece in packed.feed(chunk):
             yield piece
+    packed.close()
 
 
-def _unpacking(response: Any) -> _Unpack | None:
+def _unpacking(response: Any) -> _Inflater | None:
     """Return what unpacks a body; None for one that is not packed."""
-    coding = response.headers.get("content-encoding", "").strip().lower()
-    is_packed = not _CODINGS.isdisjoint(coding.replace(",", " ").split())
-    return _Inflater(coding).feed if is_packed else None  # some name what is no coding, as utf-8
+    named = response.headers.get("content-encoding", "").lower().replace(",", " ").split()
+    codings = [coding for coding in named if coding in _CODINGS]  # some name others, as utf-8
+    return _Inflater(" ".join(codings)) if codings else None
 
 
 class _Inflater:
@@ -66,7 +68,8 @@ class _Inflater:
 
     def feed(self, chunk: bytes) -> Iterator[bytes]:
         """Yield what the next bytes unpack to."""
-        while chunk:
+        is_full = False  # then zlib may hold more, though it has taken all that came
+        while chunk or is_full:
             if self._inflater is None:
                 self._inflater = self._begin(chunk)
             try:
@@ -75,11 +78,18 @@ class _Inflater:
                 raise MalformedResponseError(
                     f"the body could not be decompressed ({error})"
                 ) from error
+            is_full = len(piece) == _PIECE_BYTES and not self._inflater.eof
             chunk = self._inflater.unconsumed_tail or self._inflater.unused_data
             if self._inflater.eof:
-                self._inflater = None  # what follows is another file
+                self._inflater = None  # what follows is another file, or padding
+                chunk = chunk.lstrip(b"\0")
             if piece:
                 yield piece
+
+    def close(self) -> None:
+        """Raise, if the body ended before what is packed in it."""
+        if self._inflater is not None:
+            raise ServiceConnectionError("the body ended before what is packed in it")
 
     def _begin(self, chunk: bytes) -> Any:
         if self._coding in ("gzip", "x-gzip"):

@@ -26,6 +26,8 @@ __all__ = ["RETRY_STATUSES", "Report", "Rule", "read_report", "status_error", "s
 
 RETRY_STATUSES = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 529})
 _EXCERPT = 500
+_TITLE = re.compile(r"<title[^<>]*>", re.IGNORECASE)
+_TITLE_END = re.compile("</title>", re.IGNORECASE)
 _STATUSES = {str(status): status for status in range(400, 600)}
 
 
@@ -230,7 +232,8 @@ def _fault(item: Mapping[Any, Any]) -> str:
 
 
 def _excerpt(text: str) -> str:
-    title = re.search(r"<title[^>]*>(.*?)</title>", text, re.IGNORECASE | re.DOTALL)
-    if title:
-        return " ".join(unescape(title[1]).split())[:_EXCERPT]
+    begin = _TITLE.search(text)  # not as one pattern, which takes the square of the text
+    end = begin and _TITLE_END.search(text, begin.end())
+    if begin and end:
+        return " ".join(unescape(text[begin.end() : end.start()]).split())[:_EXCERPT]
     return " ".join(text.split())[:_EXCERPT] or "the service gave no reason"

@@ -67,7 +67,11 @@ def test_all_vectors_dispatch_the_same_events_at_every_cut() -> None:
         in_two = [[at] for at in range(len(body) + 1)]
         for cuts in [*in_two, range(len(body))]:
             seen = events(SSE(), pieces(body, cuts))
-            known = [(e.name, e.data.decode("utf-8", "replace"), e.id) for e in seen]
+            known = [
+                (e.name, e.data.decode("utf-8", "replace"), e.id)
+                for e in seen
+                if e.name != "rest"  # tells of half an event, and is none
+            ]
             assert known == expected, (vector["name"], cuts)
 
 

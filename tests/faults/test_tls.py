@@ -86,7 +86,7 @@ FAULTS: Sequence[Fault] = [
     ),
     Fault("TLS for a plain port", None, "WRONG_VERSION_NUMBER"),
     Fault(
-        "no TLS for a port of TLS", shows(), "without sending", scheme="http", certain=False
+        "no TLS for a port of TLS", shows(), "check base_url", scheme="http", certain=False
     ),
 ]  # fmt: skip
 CERTIFICATES = [fault for fault in FAULTS if "certificate" in fault.words]

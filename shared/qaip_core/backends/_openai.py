@@ -286,7 +286,9 @@ class ChunkDecoder:
         if not wire:
             return None
         choices = [self._delta(choice) for choice in wire]
-        for choice in choices:
+        for place, choice in enumerate(choices):
+            if not self._single and wire[place].get("index") is None:
+                choice.index = place
             self._track(choice, data)
         if self._fresh:
             self._fresh = False

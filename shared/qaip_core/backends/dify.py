@@ -24,6 +24,7 @@ from qaip_core.reading import (
     finite,
     no_text,
     noted,
+    other_shape,
     ranked,
     seconds,
 )
@@ -292,6 +293,9 @@ class _Decoder:
         if kind == "message_file" and said.get("url"):
             self._files.append(as_mapping(event.data))
         text = said.get("answer")
+        if text and isinstance(text, str) and not kind:
+            fault = "event: Field required"
+            raise other_shape("an event", fault, as_mapping(event.data))
         if text is None or kind not in _TEXT_EVENTS:
             return None
         if not isinstance(text, str):

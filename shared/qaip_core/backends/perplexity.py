@@ -27,6 +27,7 @@ from qaip_core.errors import (
     ContextOverflowError,
     EndpointRetiredError,
     InvalidParameterError,
+    MalformedResponseError,
 )
 from qaip_core.reading import Notes, Reader, ranked
 from qaip_core.reasoning import ThinkSplitter
@@ -222,7 +223,7 @@ class _Decoder(ChunkDecoder):
         self._links: Any = None
         self._found: _Cited = ()
         self._bare: _Cited = ()
-        self._length = 0
+        self._text: list[str] = []
 
     def _note(self, chunk: Any) -> None:
         super()._note(chunk)
@@ -237,11 +238,18 @@ class _Decoder(ChunkDecoder):
         delta = to_choice(choice, choice.get("delta"))
         whole = choice.get("message")
         if whole and choice.get("delta") is None:
-            delta.text = (whole.get("content") or "")[self._length :]
-        self._length += len(delta.text)
+            delta.text = self._longer(whole.get("content") or "")
+        self._text.append(delta.text)
         return delta
 
-    def _citations(self) -> tuple[Citation, ...]:
+    def _longer(self, text: str) -> str:
+        known = "".join(self._text)
+        if text and not text.startswith(known):
+            raise MalformedResponseError("a cumulative message does not extend the text before it")
+        self._text = [known]
+        return text[len(known) :]
+
+    def _citations(self) -> _Cited:
         return self._found or self._bare
 
 

@@ -324,6 +324,7 @@ class _Decoder:
             return self._increment(self._utf8.decode(data))
         if event.name == "error":
             raise _reported(as_mapping(data))
+        self._cut = event.name == "rest" and not data
         try:
             said = _READER.event(data, self._notes)
         except MalformedResponseError:
@@ -420,13 +421,12 @@ class _Decoder:
 
     def finish(self, *, cut: bool) -> Completion | None:
         """Return the closing increment; None if the answer is not complete."""
-        broken = cut or self._cut
+        broken = cut or self._cut or (self._utf8 is not None and self._utf8.getstate()[0] != b"")
         said = self._finish_reason is not None or (self._lines and not self._has_end)
         if not self.ended and (broken or not said):
             return None
         closing = self.rest()
-        tail = self._utf8.decode(b"", final=True) if self._utf8 else ""
-        closing.choices = [Choice(tail, finish_reason=self._finish_reason)]
+        closing.choices = [Choice(finish_reason=self._finish_reason)]
         closing.raw = self._raw or {"choices": []}
         return closing
 

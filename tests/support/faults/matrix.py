@@ -20,6 +20,7 @@ __all__ = [
     "incomplete",
     "malformed",
     "matrix",
+    "raised",
     "reported",
     "spread",
     "thinned",

@@ -19,7 +19,7 @@ __all__ = ["PAGE", "Table", "tables", "with_tables"]
 
 PAGE = Path(__file__).resolve().parents[3] / "docs" / "reliability.md"
 BEGIN, END = "<!-- tables: begin -->", "<!-- tables: end -->"
-_TIMES = {1: "nothing", 2: "once", 3: "twice"}
+_TIMES = {0: "nothing", 1: "nothing", 2: "once", 3: "twice"}
 _ORDER = ("stream_ends", "stream_errors", "bad_successes", "framing", "retries", "time")
 _TITLES: Mapping[str, str] = {
     **{speech.name: speech.name.capitalize() for speech in SPEECHES},

@@ -7,8 +7,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from qaip_core.errors import ServiceConnectionError
 from support.fault_server import Reply, html_reply, json_reply
-from support.faults.matrix import Expected, Row, incomplete, malformed, reported, whole
+from support.faults.matrix import Expected, Row, incomplete, malformed, raised, reported, whole
 from support.faults.speech import QAIP_LINES, QAIP_RUN, Speech
 
 __all__ = ["BODIES", "STATUSES", "STREAMS", "STREAM_BODIES", "WHOLES"]
@@ -128,7 +129,11 @@ WHOLES: Sequence[Row] = [
         whole("tea"),
     ),
     Row("gzip that is none", lambda s: _body(_json(s), **_GZIP), malformed("", "decompressed")),
-    Row("gzip that is cut", lambda s: _half(_packed(json_reply(s.body("tea")))), malformed()),
+    Row(
+        "gzip that is cut",
+        lambda s: _half(_packed(json_reply(s.body("tea")))),
+        raised(ServiceConnectionError),
+    ),
     Row("UTF-8 called ISO-8859-1", lambda s: _body(_json(s, "té"), **_LATIN), whole("té")),
     Row(
         "ISO-8859-1",
