@@ -65,12 +65,16 @@ class _Inflater:
     def __init__(self, coding: str) -> None:
         self._coding = coding
         self._inflater: Any = None
+        self._has_ended = False
 
     def feed(self, chunk: bytes) -> Iterator[bytes]:
         """Yield what the next bytes unpack to."""
         is_full = False  # then zlib may hold more, though it has taken all that came
         while chunk or is_full:
             if self._inflater is None:
+                chunk = chunk.lstrip(b"\0") if self._has_ended else chunk
+                if not chunk:
+                    return
                 self._inflater = self._begin(chunk)
             try:
                 piece = self._inflater.decompress(chunk, _PIECE_BYTES)
@@ -81,8 +85,7 @@ class _Inflater:
             is_full = len(piece) == _PIECE_BYTES and not self._inflater.eof
             chunk = self._inflater.unconsumed_tail or self._inflater.unused_data
             if self._inflater.eof:
-                self._inflater = None  # what follows is another file, or padding
-                chunk = chunk.lstrip(b"\0")
+                self._inflater, self._has_ended = None, True  # what follows is one more, or padding
             if piece:
                 yield piece
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 import pytest
 
 from qaip_core.errors import IncompleteStreamError, MalformedResponseError, ServiceConnectionError
-from support.fault_server import FaultServer, Framing, Reply
+from support.fault_server import FaultServer, Framing, Reply, cut
 from support.faults.subjects import CORE, Subject
 
 MIB = 1 << 20
@@ -126,12 +126,14 @@ FINE: Mapping[str, tuple[str, bytes]] = {
 }
 
 
+@pytest.mark.parametrize("size", [1, MIB], ids=["by bytes", "at once"])
 @pytest.mark.parametrize(("coding", "body"), FINE.values(), ids=FINE)
 @each_driver
 def test_a_body_that_is_packed_in_an_odd_way_is_read(
-    subject: Subject, coding: str, body: bytes, server: FaultServer
+    subject: Subject, coding: str, body: bytes, size: int, server: FaultServer
 ) -> None:
-    server.replies(Reply(headers={"Content-Encoding": coding}, body=body, framing="length"))
+    pieces = cut(body, sizes=size)
+    server.replies(Reply(headers={"Content-Encoding": coding}, body=pieces, framing="length"))
     outcome = subject.ask(server.url)
     assert outcome.error is None
     assert outcome.text == "tea"
