@@ -119,7 +119,7 @@ class ServiceError(Exception):
         self.retry_after = retry_after
         self.attempts = attempts
         self.body = body
-        self.headers = headers
+        self.headers: Mapping[str, str] | None = headers and shown_headers(headers)
         self.partial = partial
         self.unsent = unsent
 
@@ -135,15 +135,6 @@ class ServiceError(Exception):
             self.partial.metadata = redacted(self.partial.metadata, secret)
         for cause in causes(self):  # a transport library quotes what it could not read
             cause.args = tuple(redacted(a, secret) if isinstance(a, str) else a for a in cause.args)
-
-    @property
-    def headers(self) -> Mapping[str, str] | None:
-        """The response headers; an error is shown, logged and sent on, so it lacks some."""
-        return self._headers
-
-    @headers.setter
-    def headers(self, headers: Mapping[str, str] | None) -> None:
-        self._headers = headers and shown_headers(headers)
 
     @property
     def status_code(self) -> int | None:

@@ -36,6 +36,7 @@ from qaip_core.errors import (
     TransportError,
 )
 from qaip_core.framing import Event, Framing, Whole
+from qaip_core.redaction import shown_headers
 from qaip_core.report import read_report, status_error
 from qaip_core.retry_after import parse_retry_after
 from qaip_core.types import Completion
@@ -509,7 +510,7 @@ def _sign(error: ServiceError, ask: Ask, head: Head | None = None) -> None:
     error.attempts = ask.attempts
     if head is not None:
         error.request_id = head.headers.get("x-request-id")
-        error.headers = dict(head.headers)
+        error.headers = shown_headers(head.headers)
 
 
 def _kept_headers(endpoint: Endpoint, head: Head) -> dict[str, Any]:
