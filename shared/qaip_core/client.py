@@ -470,7 +470,9 @@ class AsyncClient(Caller):
                 if given is None:  # in a thread: an event loop that ends begins nothing more
                     await asyncio.to_thread(tell, self.settings, url, headers, content)
                 else:
-                    await given.post(url, headers=headers, content=content)
+                    request = given.stream("POST", url, headers=headers, content=content)
+                    async with request:
+                        pass  # what it says could go on for ever
 
     async def http(self) -> Any:
         """Return the caller's httpx client, or our own for this loop, made at the first call."""
