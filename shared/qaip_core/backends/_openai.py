@@ -160,8 +160,12 @@ def decode_whole(shape: Shape, body: Any) -> Completion:
     spent = Spent.read(chunk.get("usage"), notes)
     created = seconds(chunk.get("created"), notes, "created")
     citations = shape.citations(chunk, notes)
+    choices = [to_choice(choice, choice.get("message")) for choice in chunk["choices"]]
+    _number(choices, chunk["choices"])
+    for choice in choices:  # whole calls: their order is all that counts
+        choice.tool_calls = tuple(replace(c, index=n) for n, c in enumerate(choice.tool_calls))
     return Completion(
-        [_whole_choice(place, choice) for place, choice in enumerate(chunk["choices"])],
+        choices,
         id=chunk.get("id"),
         model=chunk.get("model"),
         created=created,
@@ -176,13 +180,11 @@ def _facts(chunk: Mapping[str, Any], kept: Collection[str]) -> dict[str, Any]:
     return {k: v for k, v in chunk.items() if k in kept and v is not None}
 
 
-def _whole_choice(place: int, sent: WireChoice) -> Choice:
-    choice = to_choice(sent, sent.get("message"))
-    if sent.get("index") is None:
-        choice.index = place
-    # whole calls: their order is all that counts
-    choice.tool_calls = tuple(replace(c, index=n) for n, c in enumerate(choice.tool_calls))
-    return choice
+def _number(choices: Sequence[Choice], sent: Sequence[WireChoice]) -> None:
+    """Give choices without an index that of their place."""
+    for place, wire in enumerate(sent):
+        if wire.get("index") is None:
+            choices[place].index = place
 
 
 def to_choice(choice: WireChoice, message: _Message | None) -> Choice:
@@ -286,9 +288,9 @@ class ChunkDecoder:
         if not wire:
             return None
         choices = [self._delta(choice) for choice in wire]
-        for place, choice in enumerate(choices):
-            if not self._single and wire[place].get("index") is None:
-                choice.index = place
+        if not self._single:
+            _number(choices, wire)
+        for choice in choices:
             self._track(choice, data)
         if self._fresh:
             self._fresh = False
