@@ -4,6 +4,9 @@ Qaip, Fireworks, VMware Private AI Services, Perplexity and Dify: chat models, t
 retrievers that return cited Documents.
 """
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 try:
     import langchain_core as _langchain_core  # noqa: F401
 except ModuleNotFoundError as error:  # pragma: no cover -- needs an environment without it
@@ -21,8 +24,10 @@ from langchain_qaip.chat_models import (
     ChatPerplexity,
     ChatQaip,
 )
-from langchain_qaip.llms import PAISLLM, DifyLLM, FireworksLLM, PerplexityLLM, QaipLLM
-from langchain_qaip.retrievers import CitationRetriever
+
+if TYPE_CHECKING:
+    from langchain_qaip.llms import PAISLLM, DifyLLM, FireworksLLM, PerplexityLLM, QaipLLM
+    from langchain_qaip.retrievers import CitationRetriever
 
 __all__ = [
     "PAISLLM",
@@ -40,4 +45,22 @@ __all__ = [
     "register_providers",
 ]
 
+_LATER = {
+    "llms": ("PAISLLM", "DifyLLM", "FireworksLLM", "PerplexityLLM", "QaipLLM"),
+    "retrievers": ("CitationRetriever",),
+}
+
 _register()
+
+
+def __getattr__(name: str) -> Any:
+    """Import a module at its first use: LangChain's bases of these load some 30 others."""
+    for module, names in _LATER.items():
+        if name == module or name in names:
+            found = import_module(f"{__name__}.{module}")
+            return found if name == module else getattr(found, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

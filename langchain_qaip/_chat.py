@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing, closing
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from langchain_core.callbacks import (
     AsyncCallbackManagerForLLMRun,
@@ -17,13 +17,12 @@ from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.messages.utils import count_tokens_approximately
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 from langchain_core.runnables import Runnable
-from langchain_core.tools import BaseTool
 from pydantic import Field
 
 from langchain_qaip._chunks import ChatChunks
 from langchain_qaip._events import Event, Events
 from langchain_qaip._messages import to_message, to_turns
-from langchain_qaip._model import Model, combined, in_order, llm_output
+from langchain_qaip._model import Model, combined, in_order, llm_output, sighted
 from langchain_qaip._profiles import profile
 from langchain_qaip._schemas import Method, instructions, to_json_schema, to_response_format
 from langchain_qaip._structured import StructuredOutputParser, parsed_by
@@ -32,6 +31,9 @@ from langchain_qaip.errors import as_langchain
 from qaip_core import Completion, Message
 from qaip_core.errors import InvalidParameterError
 from qaip_core.structured import ToolChoice, to_tool_choice
+
+if TYPE_CHECKING:
+    from langchain_core.tools import BaseTool
 
 __all__ = ["ChatModel"]
 
@@ -44,6 +46,7 @@ class ChatModel(Model, BaseChatModel):
     def _resolve_model_profile(self) -> Any:
         return profile(self.endpoint, self.model)
 
+    @sighted
     def _generate(
         self,
         messages: list[BaseMessage],
@@ -56,6 +59,7 @@ class ChatModel(Model, BaseChatModel):
             answer = self.client.complete(self.endpoint, turns, values)
             return self._result(answer, values)
 
+    @sighted
     async def _agenerate(
         self,
         messages: list[BaseMessage],
@@ -78,10 +82,10 @@ class ChatModel(Model, BaseChatModel):
         with as_langchain():
             turns, values = self._asked(messages, self._streamed(stop, kwargs))
             chunks = ChatChunks(self.provider, self._namer(values))
-            stream = self.client.stream(self.endpoint, turns, values)
-            with closing(stream) as increments:
-                for increment in increments:
-                    for chunk in chunks.of(increment):
+            stream = self.client.pieces(self.endpoint, turns, values)
+            with closing(stream) as pieces:
+                for piece in pieces:
+                    for chunk in chunks.of(piece):
                         if run_manager:
                             run_manager.on_llm_new_token(chunk.text, chunk=chunk)
                         yield chunk
@@ -96,10 +100,10 @@ class ChatModel(Model, BaseChatModel):
         with as_langchain():
             turns, values = self._asked(messages, self._streamed(stop, kwargs))
             chunks = ChatChunks(self.provider, self._namer(values))
-            stream = self.async_client.stream(self.endpoint, turns, values)
-            async with aclosing(stream) as increments:
-                async for increment in increments:
-                    for chunk in chunks.of(increment):
+            stream = self.async_client.pieces(self.endpoint, turns, values)
+            async with aclosing(stream) as pieces:
+                async for piece in pieces:
+                    for chunk in chunks.of(piece):
                         if run_manager:
                             await run_manager.on_llm_new_token(chunk.text, chunk=chunk)
                         yield chunk
@@ -117,14 +121,14 @@ class ChatModel(Model, BaseChatModel):
             turns, values = self._asked(messages, self._streamed(stop, kwargs))
             events = Events(self.provider, self._namer(values))
             last: list[Event] = []
-            with closing(self.client.stream(self.endpoint, turns, values)) as increments:
-                for increment in increments:
-                    if run_manager and increment.text and not increment.replaces:
-                        run_manager.on_llm_new_token(increment.text)
-                    if increment.last:
-                        last = events.of(increment)
+            with closing(self.client.pieces(self.endpoint, turns, values)) as pieces:
+                for piece in pieces:
+                    if run_manager and (text := events.shown(piece)):
+                        run_manager.on_llm_new_token(text)
+                    if not isinstance(piece, str) and piece.last:
+                        last = events.of(piece)
                     else:
-                        yield from events.of(increment)
+                        yield from events.of(piece)
             yield from last  # now that the connection is free: nobody asks for more after these
 
     async def _astream_chat_model_events(
@@ -140,15 +144,15 @@ class ChatModel(Model, BaseChatModel):
             turns, values = self._asked(messages, self._streamed(stop, kwargs))
             events = Events(self.provider, self._namer(values))
             last: list[Event] = []
-            stream = self.async_client.stream(self.endpoint, turns, values)
-            async with aclosing(stream) as increments:
-                async for increment in increments:
-                    if run_manager and increment.text and not increment.replaces:
-                        await run_manager.on_llm_new_token(increment.text)
-                    if increment.last:
-                        last = events.of(increment)
+            stream = self.async_client.pieces(self.endpoint, turns, values)
+            async with aclosing(stream) as pieces:
+                async for piece in pieces:
+                    if run_manager and (text := events.shown(piece)):
+                        await run_manager.on_llm_new_token(text)
+                    if not isinstance(piece, str) and piece.last:
+                        last = events.of(piece)
                         continue
-                    for event in events.of(increment):
+                    for event in events.of(piece):
                         yield event
             for event in last:
                 yield event

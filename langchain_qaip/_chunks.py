@@ -10,9 +10,9 @@ from langchain_core.outputs import ChatGenerationChunk
 
 from langchain_qaip._cut_calls import spoiling
 from langchain_qaip._messages import late_facts, to_call, to_chunk, to_usage
-from langchain_qaip._twin import twin
 from qaip_core import Choice, Completion, ToolCall
-from qaip_core.types import join_tool_calls
+from qaip_core.twins import twins
+from qaip_core.types import Increment, join_tool_calls
 
 __all__ = ["ChatChunks"]
 
@@ -32,11 +32,14 @@ class ChatChunks:
         self._started = False
         self._replaced = False
 
-    def of(self, increment: Completion) -> Sequence[ChatGenerationChunk]:
+    def of(self, increment: Increment) -> Sequence[ChatGenerationChunk]:
         """Return the chunks of an increment: none, one, or several."""
+        if isinstance(increment, str):
+            return (self._text(increment),)
+        return self._of(increment)
+
+    def _of(self, increment: Completion) -> Sequence[ChatGenerationChunk]:
         choice = increment.choice
-        if self._started and choice.text and not increment.last and _is_plain(increment, choice):
-            return (self._text(choice.text),)
         ready = [] if self._started else [self._first(increment)]
         if increment.replaces:
             self._replaced = True
@@ -59,30 +62,27 @@ class ChatChunks:
         facts = {**self._facts, "model_name": self._name_of(increment)}
         message = AIMessageChunk(content="", id=increment.id, response_metadata=facts)
         self._started = True
-        self._message = AIMessageChunk(content="", id=increment.id)
-        self._template = ChatGenerationChunk(message=self._message)
+        self._id = increment.id
+        plain = AIMessageChunk(content="", id=increment.id)
+        self._message, self._chunk_of = twins(plain), twins(ChatGenerationChunk(message=plain))
         return ChatGenerationChunk(message=message)
 
     def _text(self, text: str) -> ChatGenerationChunk:
-        message = twin(
-            self._message,
-            content=text,
-            response_metadata=self._facts.copy(),
-            additional_kwargs={},
-        )
-        return twin(self._template, text=text, message=message)
+        facts = self._facts.copy()
+        said = {"content": text, "response_metadata": facts, "additional_kwargs": {}}
+        return self._chunk_of({"text": text, "message": self._message(said)})
 
     def _replacement(self, text: str) -> ChatGenerationChunk:
         """Return a chunk that says what all text so far is to be replaced by."""
         more = {"replacements": [text]}
         facts = dict(self._facts)
         message = AIMessageChunk(
-            content="", id=self._message.id, additional_kwargs=more, response_metadata=facts
+            content="", id=self._id, additional_kwargs=more, response_metadata=facts
         )
         return ChatGenerationChunk(message=message)
 
     def _chunk(self, choice: Choice) -> ChatGenerationChunk:
-        message = to_chunk(choice, dict(self._facts), self._message.id)
+        message = to_chunk(choice, dict(self._facts), self._id)
         info = {"logprobs": choice.logprobs} if choice.logprobs is not None else None
         return ChatGenerationChunk(message=message, generation_info=info)
 
@@ -92,7 +92,7 @@ class ChatChunks:
         more, late = late_facts(increment, choice)
         message = AIMessageChunk(
             content="",
-            id=self._message.id,
+            id=self._id,
             additional_kwargs=more,
             response_metadata={**self._facts, **late},
             usage_metadata=to_usage(increment.usage),
@@ -113,9 +113,3 @@ class ChatChunks:
         chunk = self._chunk(Choice(tool_calls=(ToolCall(arguments=tail, index=call.index),)))
         chunk.message.additional_kwargs["cut_calls"] = [{"id": call.id, "tail": tail}]
         return chunk
-
-
-def _is_plain(increment: Completion, choice: Choice) -> bool:
-    return not (
-        choice.reasoning or choice.tool_calls or choice.logprobs is not None or increment.replaces
-    )

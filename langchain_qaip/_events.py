@@ -8,7 +8,7 @@ from typing import Any
 
 from langchain_qaip._messages import late_facts, to_call, to_usage
 from qaip_core import Choice, Completion, ToolCall
-from qaip_core.types import join_logprobs
+from qaip_core.types import Increment, join_logprobs
 
 __all__ = ["Event", "Events"]
 
@@ -42,8 +42,19 @@ class Events:
         self._replaced: list[str] = []
         self._logprobs: list[Any] = []
 
-    def of(self, increment: Completion) -> list[Event]:
+    def shown(self, increment: Increment) -> str:
+        """Return the text that an increment adds, as far as it may be shown as it comes."""
+        if isinstance(increment, str):
+            return increment
+        return "" if increment.replaces else increment.text
+
+    def of(self, increment: Increment) -> list[Event]:
         """Return the events of an increment."""
+        if isinstance(increment, str):
+            return self._piece(_TEXT, increment)
+        return self._of(increment)
+
+    def _of(self, increment: Completion) -> list[Event]:
         choice = increment.choice
         events = [] if self._started else [self._start(increment)]
         if increment.replaces:

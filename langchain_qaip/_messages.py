@@ -95,7 +95,11 @@ def _tool_calls(message: AIMessage) -> tuple[ToolCall, ...]:
 
 def to_message(answer: Completion, choice: Choice, provider: str, model: str) -> AIMessage:
     """Return one choice of a whole answer as a message."""
-    read = [to_call(call) for call in choice.tool_calls]
+    calls: dict[str, Any] = {}
+    if choice.tool_calls:  # two empty lists would be looked at, one by one
+        read = [to_call(call) for call in choice.tool_calls]
+        calls["tool_calls"] = [call for call in read if call["type"] == "tool_call"]
+        calls["invalid_tool_calls"] = [c for c in read if c["type"] == "invalid_tool_call"]
     more, facts = late_facts(answer, choice)
     if choice.reasoning:
         more["reasoning_content"] = choice.reasoning
@@ -105,8 +109,7 @@ def to_message(answer: Completion, choice: Choice, provider: str, model: str) ->
         additional_kwargs=more,
         response_metadata={"model_provider": provider, "model_name": model, **facts},
         usage_metadata=to_usage(answer.usage),
-        tool_calls=[call for call in read if call["type"] == "tool_call"],
-        invalid_tool_calls=[call for call in read if call["type"] == "invalid_tool_call"],
+        **calls,
     )
 
 

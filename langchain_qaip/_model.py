@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, TypeVar, cast
 
 from langchain_core.language_models.base import LangSmithParams
 from pydantic import ConfigDict, model_validator
@@ -17,8 +18,9 @@ from qaip_core.errors import InvalidParameterError, ServiceError
 from qaip_core.service import Service
 from qaip_core.version import DISTRIBUTION, version
 
-__all__ = ["Model", "combined", "in_order", "llm_output"]
+__all__ = ["Model", "combined", "in_order", "llm_output", "sighted"]
 
+F = TypeVar("F", bound=Callable[..., Any])
 _OWN = frozenset({"stream"})  # keywords that LangChain itself reads
 _OF_CALLS = frozenset({*COMMON, "stop", "extra_body"})  # fields that a call may replace
 
@@ -32,6 +34,7 @@ class Model(Service):
         hide_input_in_errors=True,
         protected_namespaces=(),
         populate_by_name=True,
+        defer_build=True,  # who imports ten classes uses one of them
     )
 
     def __init__(self, **data: Any) -> None:
@@ -87,11 +90,11 @@ class Model(Service):
     ) -> LangSmithParams:
         with as_langchain():
             given = self._call(stop, call)
-        params = LangSmithParams(
-            ls_provider=self.endpoint.backend.name,
-            ls_model_name=call.get("model") or self.model_label,  # as asked, sent or not
-            ls_model_type=kind,
-        )
+        params: LangSmithParams = {
+            "ls_provider": self.endpoint.backend.name,
+            "ls_model_name": call.get("model") or self.model_label,  # as asked, sent or not
+            "ls_model_type": kind,
+        }
         for name in ("temperature", "max_tokens", "stop"):
             if name in given:
                 params[f"ls_{name}"] = given[name]  # type: ignore[literal-required]  # all three are
@@ -102,8 +105,9 @@ class Model(Service):
         if "stop_sequences" in call:
             stop = stop or call["stop_sequences"]
             call = {k: v for k, v in call.items() if k != "stop_sequences"}
+        known = type(self).model_fields if call else ()
         for name in call:
-            own = name in type(self).model_fields and name not in _OF_CALLS
+            own = name in known and name not in _OF_CALLS
             if own and not self.endpoint.takes(name):
                 raise InvalidParameterError(f"{name!r} is set on the object, not for a single call")
         return self.values({**{k: v for k, v in call.items() if k not in _OWN}, "stop": stop})
@@ -136,6 +140,12 @@ class Model(Service):
     def name_of(self, answer: Completion, values: Mapping[str, Any]) -> str:
         """Return the name of the model that gave an answer."""
         return answer.model or values.get("model") or self.model_label
+
+
+def sighted(method: F) -> F:
+    """Keep the signature of a method, which LangChain makes anew before every call of it."""
+    cast("Any", method).__signature__ = inspect.signature(method)
+    return method
 
 
 class _ByError(type):

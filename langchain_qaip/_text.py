@@ -23,7 +23,8 @@ from langchain_qaip._messages import late_facts
 from langchain_qaip._model import Model, combined, in_order, llm_output
 from langchain_qaip.errors import as_langchain
 from qaip_core import Choice, Completion, Prompt
-from qaip_core.types import add_up
+from qaip_core.twins import twins
+from qaip_core.types import Increment, add_up
 
 __all__ = ["TextModel"]
 
@@ -89,7 +90,7 @@ class TextModel(Model, BaseLLM):
             values = self._call(stop, kwargs)
             if run_manager and self._speaks(prompts, values):
                 increments = []
-                with closing(self.client.stream(self.endpoint, prompts[0], values)) as stream:
+                with closing(self.client.pieces(self.endpoint, prompts[0], values)) as stream:
                     for increment in stream:
                         chunk = self._chunk(increment, values)
                         run_manager.on_llm_new_token(chunk.text, chunk=chunk)
@@ -110,7 +111,7 @@ class TextModel(Model, BaseLLM):
             values = self._call(stop, kwargs)
             if run_manager and self._speaks(prompts, values):
                 increments = []
-                source = self.async_client.stream(self.endpoint, prompts[0], values)
+                source = self.async_client.pieces(self.endpoint, prompts[0], values)
                 async with aclosing(source) as stream:
                     async for increment in stream:
                         chunk = self._chunk(increment, values)
@@ -142,7 +143,7 @@ class TextModel(Model, BaseLLM):
     ) -> Iterator[GenerationChunk]:
         with as_langchain():
             values = self._streamed(stop, kwargs)
-            with closing(self.client.stream(self.endpoint, prompt, values)) as increments:
+            with closing(self.client.pieces(self.endpoint, prompt, values)) as increments:
                 for increment in increments:
                     chunk = self._chunk(increment, values)
                     if run_manager:
@@ -158,7 +159,7 @@ class TextModel(Model, BaseLLM):
     ) -> AsyncIterator[GenerationChunk]:
         with as_langchain():
             values = self._streamed(stop, kwargs)
-            stream = self.async_client.stream(self.endpoint, prompt, values)
+            stream = self.async_client.pieces(self.endpoint, prompt, values)
             async with aclosing(stream) as increments:
                 async for increment in increments:
                     chunk = self._chunk(increment, values)
@@ -166,7 +167,9 @@ class TextModel(Model, BaseLLM):
                         await run_manager.on_llm_new_token(chunk.text, chunk=chunk)
                     yield chunk
 
-    def _chunk(self, increment: Completion, values: Mapping[str, Any]) -> GenerationChunk:
+    def _chunk(self, increment: Increment, values: Mapping[str, Any]) -> GenerationChunk:
+        if isinstance(increment, str):
+            return _plain({"text": increment})
         choice = increment.choice
         info = self._info(increment, choice, values) if increment.last else {}
         info.update(_details(choice))
@@ -201,6 +204,9 @@ class TextModel(Model, BaseLLM):
     @property
     def _llm_type(self) -> str:
         return self.provider
+
+
+_plain = twins(GenerationChunk(text=""))
 
 
 def _details(choice: Choice) -> dict[str, Any]:

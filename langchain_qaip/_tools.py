@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
-from langchain_core.tools import BaseTool
 from langchain_core.utils.function_calling import convert_to_openai_tool
 
 from qaip_core.errors import InvalidParameterError
 
+if TYPE_CHECKING:  # as LangChain's own models do: few callers have tools
+    from langchain_core.tools import BaseTool
+
 __all__ = ["Tool", "to_tools"]
 
-Tool: TypeAlias = dict[str, Any] | type | Callable[..., Any] | BaseTool
+Tool: TypeAlias = "dict[str, Any] | type | Callable[..., Any] | BaseTool"
 
 
 def to_tools(tools: Sequence[Tool], strict: bool | None) -> list[dict[str, Any]]:

@@ -6,14 +6,13 @@ All of them take, beside their own parameters, those of `qaip_core.connection.Co
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from langchain_core.language_models import ModelProfile
 
 from langchain_qaip._chat import ChatModel
 from langchain_qaip._profiles import listed_facts
 from langchain_qaip.errors import as_langchain
-from langchain_qaip.retrievers import CitationRetriever
 from qaip_core import ModelInfo
 from qaip_core.backends import dify, fireworks, pais, perplexity, qaip
 from qaip_core.backends.dify import DifyParams
@@ -21,6 +20,9 @@ from qaip_core.backends.fireworks import FireworksChatParams
 from qaip_core.backends.pais import PaisParams
 from qaip_core.backends.perplexity import PerplexityParams
 from qaip_core.backends.qaip import QaipParams
+
+if TYPE_CHECKING:
+    from langchain_qaip.retrievers import CitationRetriever
 
 __all__ = ["ChatDify", "ChatFireworks", "ChatPAIS", "ChatPerplexity", "ChatQaip"]
 
@@ -35,6 +37,8 @@ class _Citing(ChatModel):
             k: how many sources to return at most, at least 1; None for all.
             kwargs: those of LangChain's retrievers, such as ``tags``.
         """
+        from langchain_qaip.retrievers import CitationRetriever
+
         return CitationRetriever(model=self, k=k, **kwargs)
 
 

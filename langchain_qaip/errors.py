@@ -8,8 +8,7 @@ middleware sees ``is_retryable``. The tree is drawn in `qaip_core.errors`.
 from __future__ import annotations
 
 import json
-from collections.abc import Generator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from typing import Any
 
 from langchain_core import exceptions as theirs
@@ -176,14 +175,16 @@ RETRYABLE: tuple[type[Exception], ...] = tuple(cls for cls in _FAMILY.values() i
 """The errors after which the same call may succeed later, for ``with_retry``."""
 
 
-@contextmanager
-def as_langchain() -> Generator[None, None, None]:
+class as_langchain:  # noqa: N801 -- it stands behind `with` only
     """Give the core's errors that pass through LangChain's family.
 
     The very same object goes on, with its traceback and all that it carries.
     """
-    try:
-        yield
-    except ServiceError as error:
-        error.__class__ = _FAMILY.get(type(error), type(error))
-        raise
+
+    __slots__ = ()
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, _kind: object, error: BaseException | None, _traceback: object) -> None:
+        if isinstance(error, ServiceError):
+            error.__class__ = _FAMILY.get(type(error), type(error))

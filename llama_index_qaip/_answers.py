@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from functools import cache
 from typing import Any, Generic, Protocol, TypeVar
 
 from llama_index.core.base.llms.types import (
@@ -17,6 +19,8 @@ from pydantic_core import from_json
 
 from llama_index_qaip._logprobs import to_logprobs
 from qaip_core import Choice, Citation, Completion, ToolCall
+from qaip_core.twins import twins
+from qaip_core.types import Increment, join_logprobs, join_tool_calls
 
 __all__ = ["ChatShape", "Growth", "Shape", "TextShape", "is_whole"]
 
@@ -33,6 +37,10 @@ def is_whole(response: ChatResponse) -> bool:
 
 class Shape(Protocol[R_co]):
     """The form that answers take."""
+
+    def grown(self, text: str, so_far: Choice) -> R_co:
+        """Return what `piece` does, where only text is new, as it most often is."""
+        ...
 
     def piece(self, delta: Choice, so_far: Choice) -> R_co:
         """Return what a stream shows of an answer that is still growing.
@@ -60,12 +68,15 @@ class ChatShape(Shape[ChatResponse]):
     def __init__(self, *, citation_blocks: bool) -> None:
         self._citation_blocks = citation_blocks
 
-    def piece(self, delta: Choice, so_far: Choice) -> ChatResponse:
+    def grown(self, text: str, so_far: Choice) -> ChatResponse:
         blocks = _text_blocks(so_far)
         if so_far.tool_calls:
             blocks.extend(_call_block(c, c.arguments) for c in so_far.tool_calls)
-        message = ChatMessage(role=MessageRole.ASSISTANT, blocks=blocks)
-        return _noted(ChatResponse(message=message, delta=delta.text), delta)
+        message = _said()({"blocks": blocks, "additional_kwargs": {}})
+        return ChatResponse(message=message, delta=text)
+
+    def piece(self, delta: Choice, so_far: Choice) -> ChatResponse:
+        return _noted(self.grown(delta.text, so_far), delta)
 
     def whole(self, answer: Completion, delta: Choice | None = None) -> ChatResponse:
         choice = answer.choice
@@ -84,8 +95,11 @@ class ChatShape(Shape[ChatResponse]):
 class TextShape(Shape[CompletionResponse]):
     """Answers as text; reasoning is in ``additional_kwargs["thinking"]``."""
 
+    def grown(self, text: str, so_far: Choice) -> CompletionResponse:
+        return CompletionResponse(text=so_far.text, delta=text)
+
     def piece(self, delta: Choice, so_far: Choice) -> CompletionResponse:
-        return _noted(CompletionResponse(text=so_far.text, delta=delta.text), delta)
+        return _noted(self.grown(delta.text, so_far), delta)
 
     def whole(self, answer: Completion, delta: Choice | None = None) -> CompletionResponse:
         choice = answer.choice
@@ -110,9 +124,16 @@ class Growth(Generic[R]):
         self._shape = shape
         self._head: Completion | None = None
         self._so_far = Choice()
+        self._logprobs: list[Any] = []  # joined once: each time, they would all be copied
 
-    def add(self, increment: Completion) -> R:
+    def add(self, increment: Increment) -> R:
         """Return the response of the next increment; the last one is the whole answer."""
+        if isinstance(increment, str):
+            self._so_far.text += increment
+            return self._shape.grown(increment, self._so_far)
+        return self._add(increment)
+
+    def _add(self, increment: Completion) -> R:
         delta = _first(increment.choices)
         so_far = self._so_far
         if self._head is None:
@@ -121,11 +142,14 @@ class Growth(Generic[R]):
             so_far.text = ""
         so_far.text += delta.text
         so_far.reasoning += delta.reasoning
-        if delta.tool_calls or delta.logprobs is not None:
-            so_far = self._so_far = so_far + replace(delta, text="", reasoning="")
+        if delta.tool_calls:
+            so_far.tool_calls = join_tool_calls((*so_far.tool_calls, *delta.tool_calls))
+        if delta.logprobs is not None:
+            self._logprobs.append(delta.logprobs)
         if not increment.last:
             return self._shape.piece(delta, so_far)
         so_far.finish_reason = delta.finish_reason
+        so_far.logprobs = join_logprobs(self._logprobs)
         answer = replace(self._head + increment, choices=[so_far])
         return self._shape.whole(answer, delta)
 
@@ -136,6 +160,12 @@ def _first(choices: list[Choice]) -> Choice:
         if choice.index == 0:
             return choice
     return _EMPTY
+
+
+@cache
+def _said() -> Callable[[dict[str, Any]], ChatMessage]:
+    """Return what makes messages; the constructor tries a block as each kind that there is."""
+    return twins(ChatMessage(role=MessageRole.ASSISTANT, blocks=[]))
 
 
 def _text_blocks(choice: Choice) -> list[ContentBlock]:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Generator, Mapping, Sequence
-from contextlib import closing
-from typing import Any, ClassVar, TypeVar
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
 
 from llama_index.core.base.llms.generic_utils import messages_to_prompt
 from llama_index.core.llms import (
@@ -21,18 +20,17 @@ from llama_index.core.llms import (
 from llama_index.core.prompts import BasePromptTemplate
 from pydantic import ConfigDict, Field
 
-from llama_index_qaip._answers import ChatShape, Growth, Shape, TextShape
+from llama_index_qaip._answers import ChatShape, TextShape
 from llama_index_qaip._messages import to_turns
-from llama_index_qaip._streams import freed, freed_async
+from llama_index_qaip._streams import Growing, GrowingAsync, streamed, streamed_async
 from llama_index_qaip._typed import chat_call, completion_call
-from qaip_core import Completion, Prompt
+from qaip_core import Prompt
 from qaip_core.backend import Endpoint
 from qaip_core.errors import InvalidParameterError
 from qaip_core.service import Service
 
 __all__ = ["ServiceLLM"]
 
-R = TypeVar("R")
 # Other integrations have these names; the fields exist for signatures, and stay empty.
 _SYNONYMS = {
     "api_base": "base_url",
@@ -136,22 +134,22 @@ class ServiceLLM(Service, LLM):
         call = self._chat_call(messages, kwargs)
         return self._chat.whole(await self.async_client.complete(*call))
 
-    @freed
-    @chat_call
+    @streamed(chat_call)
     def stream_chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponseGen:
         """Return the answer to a conversation as it grows; see `chat`.
 
         The last response holds the whole answer, its sources and its token counts.
         """
-        return _grow(self.client.stream(*self._chat_call(messages, kwargs)), self._chat)
+        return Growing(self.client.pieces(*self._chat_call(messages, kwargs)), self._chat)
 
-    @freed_async
-    @chat_call
+    @streamed_async(chat_call)
     async def astream_chat(
         self, messages: Sequence[ChatMessage], **kwargs: Any
     ) -> ChatResponseAsyncGen:
         """Return the answer to a conversation as it grows; see `stream_chat`."""
-        return _AGrown(self.async_client.stream(*self._chat_call(messages, kwargs)), self._chat)
+        return GrowingAsync(
+            self.async_client.pieces(*self._chat_call(messages, kwargs)), self._chat
+        )
 
     @completion_call
     def complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponse:
@@ -179,8 +177,7 @@ class ServiceLLM(Service, LLM):
         call = self._text_call(prompt, kwargs, formatted=formatted)
         return self._text.whole(await self.async_client.complete(*call))
 
-    @freed
-    @completion_call
+    @streamed(completion_call)
     def stream_complete(
         self,
         prompt: str,
@@ -192,10 +189,9 @@ class ServiceLLM(Service, LLM):
         The last response holds the whole answer, its sources and its token counts.
         """
         call = self._text_call(prompt, kwargs, formatted=formatted)
-        return _grow(self.client.stream(*call), self._text)
+        return Growing(self.client.pieces(*call), self._text)
 
-    @freed_async
-    @completion_call
+    @streamed_async(completion_call)
     async def astream_complete(
         self,
         prompt: str,
@@ -204,7 +200,7 @@ class ServiceLLM(Service, LLM):
     ) -> CompletionResponseAsyncGen:
         """Return the answer to a text as it grows; see `stream_complete`."""
         call = self._text_call(prompt, kwargs, formatted=formatted)
-        return _AGrown(self.async_client.stream(*call), self._text)
+        return GrowingAsync(self.async_client.pieces(*call), self._text)
 
     @property
     def _chat(self) -> ChatShape:
@@ -230,39 +226,7 @@ class ServiceLLM(Service, LLM):
 
     def _values(self, endpoint: Endpoint, call: Mapping[str, Any]) -> dict[str, Any]:
         """Leave out what was set on the object for the other endpoint only."""
-        known = {*endpoint.params.model_fields, "stop", *call}
-        return {k: v for k, v in self.values(call).items() if k in known}
-
-
-def _grow(
-    increments: Generator[Completion, None, None], shape: Shape[R]
-) -> Generator[R, None, None]:
-    growth = Growth(shape)
-    with closing(increments):
-        for increment in increments:
-            yield growth.add(increment)
-
-
-class _AGrown(AsyncGenerator[R, None]):
-    """What `_grow` is for sync streams.
-
-    No generator function: an event loop that ends closes all async generators at once, so that
-    one which awaits the end of another would find it running.
-    """
-
-    def __init__(self, increments: AsyncGenerator[Completion, None], shape: Shape[R]) -> None:
-        self._increments = increments
-        self._growth = Growth(shape)
-
-    async def __anext__(self) -> R:
-        return self._growth.add(await anext(self._increments))
-
-    async def asend(self, value: None) -> R:  # noqa: ARG002 -- nothing can be told to a stream
-        return await anext(self)
-
-    async def athrow(self, *error: Any) -> R:
-        await self.aclose()
-        raise error[0]
-
-    async def aclose(self) -> None:
-        await self._increments.aclose()
+        values = self.values(call)
+        if endpoint is self.endpoint:
+            return values
+        return {k: v for k, v in values.items() if k in endpoint.names or k == "stop" or k in call}

@@ -8,7 +8,7 @@ from dataclasses import replace
 from qaip_core.citations import resolve_markers
 from qaip_core.reasoning import ThinkSplitter
 from qaip_core.stop import StopCutter
-from qaip_core.types import Choice, Citation, Completion, ToolCall, join_tool_calls
+from qaip_core.types import Choice, Citation, Completion, Increment, ToolCall, join_tool_calls
 
 __all__ = ["Answer"]
 
@@ -25,6 +25,11 @@ class _Thread:
         self.calls: list[ToolCall] = []
         self.splitter = ThinkSplitter() if thinks else None
         self.cutter = StopCutter(stops) if stops else None
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether text is shown as it comes."""
+        return self.splitter is None and self.cutter is None
 
     def shape(self, choice: Choice) -> Choice:
         if self.splitter is not None and choice.text:
@@ -55,23 +60,42 @@ class Answer:
         stops: stop sequences to cut at on this side.
         thinks: whether a leading ``<think>`` is split off as reasoning.
         cites: whether ``[n]`` markers are resolved to spans.
+        bare: whether plain text may be handed out as such.
     """
 
-    def __init__(self, stops: Sequence[str] = (), *, thinks: bool = False, cites: bool = False):
+    def __init__(
+        self,
+        stops: Sequence[str] = (),
+        *,
+        thinks: bool = False,
+        cites: bool = False,
+        bare: bool = False,
+    ) -> None:
+        self._bare = bare
         self._stops = stops
         self._thinks = thinks
         self._cites = cites
         self._threads: dict[int, _Thread] = {}
+        self._plain: _Thread | None = None  # the first choice's, once nothing is to be done to it
         self._head: Completion | None = None
         self.replaced = False  # text that was shown has been taken back
 
-    def add(self, increment: Completion) -> Completion:
+    def add(self, increment: Increment) -> Increment:
         """Take an increment and return it as it may be shown."""
+        if isinstance(increment, str):
+            if self._plain is not None:
+                self._plain.text.append(increment)
+                return increment if self._bare else Completion([Choice(increment)])
+            increment = Completion([Choice(increment)])
+        return self._add(increment)
+
+    def _add(self, increment: Completion) -> Completion:
         if self._head is None:
-            self._head = replace(increment, choices=[])
+            self._head = increment
         if increment.replaces:
             self.replaced = True
             self._threads.clear()
+            self._plain = None
         for choice in increment.choices:
             thread = self._threads.get(choice.index)
             if thread is None:
@@ -87,11 +111,13 @@ class Answer:
                 thread.calls.extend(choice.tool_calls)
             if choice.finish_reason:
                 thread.finish_reason = choice.finish_reason
+            if choice.index == 0 and thread.is_plain:
+                self._plain = thread
         return increment
 
     def close(self, final: Completion) -> Completion:
         """Take the closing increment and return it with all that is due at the end."""
-        final = self.add(final)
+        final = self._add(final)
         for index, thread in self._threads.items():
             reasoning, text = thread.rest()
             reason = "stop" if thread.stopped else None
@@ -101,14 +127,12 @@ class Answer:
                 thread.reasoning.append(reasoning)
                 final = replace(final + late, last=final.last, replaces=final.replaces)
         head = self._head or final
-        return replace(
-            final,
-            id=head.id or final.id,
-            model=head.model or final.model,
-            created=head.created or final.created,
-            citations=self._resolved(final.citations),
-            last=True,
-        )
+        final.id = head.id or final.id
+        final.model = head.model or final.model
+        final.created = head.created or final.created
+        final.citations = self._resolved(final.citations)
+        final.last = True
+        return final
 
     def partial(self, rest: Completion) -> Completion:
         """Return the sum of what has arrived, for the error that interrupts it.

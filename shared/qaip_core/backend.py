@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, KeysView, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Annotated, Any, ClassVar, Generic, Protocol, TypeAlias, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
@@ -12,7 +12,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 from qaip_core.errors import InvalidParameterError
 from qaip_core.framing import SSE, Event, Framing, Sniffer
 from qaip_core.report import Rule
-from qaip_core.types import Completion, Prompt
+from qaip_core.types import Completion, Increment, Prompt
 
 __all__ = [
     "COMMON",
@@ -78,7 +78,7 @@ class Decoder(Protocol):
     ended: bool
     """Whether the end mark has come, so that nothing more needs to be read."""
 
-    def feed(self, event: Event) -> Completion | None:
+    def feed(self, event: Event) -> Increment | None:
         """Return what an event adds to the answer; None for nothing."""
         ...
 
@@ -201,13 +201,20 @@ class Endpoint:
         """Return the tokens that prompt and answer share; None where that is not known."""
         return self.contexts.get((model or "").rpartition("/")[2])
 
+    @property
+    def names(self) -> KeysView[str]:
+        """The names of its parameters."""
+        return _names(self.params)
+
     def takes(self, name: str) -> bool:
         """Tell whether the service has a parameter of that name."""
-        return name in self.params.model_fields
+        return name in _names(self.params)
 
     def by_name(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """Return parameters by their own names, those given by another too."""
         names = self.params.synonyms
+        if names.keys().isdisjoint(values):
+            return dict(values)
         for name, own in names.items():
             if values.get(name) is not None and values.get(own) is not None:
                 raise InvalidParameterError(
@@ -222,8 +229,9 @@ class Endpoint:
             InvalidParameterError: one is unknown, out of range, or required and missing.
         """
         given = {k: v for k, v in self.by_name(values).items() if v is not None}
-        known = [*self.params.model_fields, *self.params.synonyms, *COMMON, "stop"]
-        refuse_unknown(given, known, self.backend.title)
+        if not given.keys() <= self.names:
+            known = [*self.params.model_fields, *self.params.synonyms, *COMMON, "stop"]
+            refuse_unknown(given, known, self.backend.title)
         for name in self.required:
             if name not in given:
                 raise InvalidParameterError(f"{self.backend.title} needs {name!r}: pass {name}=...")
@@ -237,6 +245,12 @@ class Endpoint:
             raise InvalidParameterError(
                 f"{self.backend.title}: a parameter holds what JSON cannot"
             ) from None
+
+
+@cache
+def _names(params: type[Params]) -> KeysView[str]:
+    """Return the names of a model's fields, which pydantic looks up anew each time."""
+    return params.model_fields.keys()
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,6 +272,8 @@ def refuse_unknown(given: Mapping[str, Any], known: Sequence[str], owner: str) -
     """Raise for the first name that is not known, with the nearest one that is."""
     for name in given:
         if name not in known:
+            import difflib
+
             near = difflib.get_close_matches(name, known, 1)
             hint = f"Did you mean {near[0]!r}?" if near else f"It takes: {', '.join(known)}."
             raise InvalidParameterError(

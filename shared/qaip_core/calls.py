@@ -19,6 +19,9 @@ from qaip_core.version import DISTRIBUTION, version
 __all__ = ["Caller"]
 
 
+_UNCHANGING = frozenset({str, int, float, bool})
+
+
 def _nothing() -> None:
     """Return what a client becomes in a pickle or a copy."""
 
@@ -32,13 +35,21 @@ class Caller:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
+        self._forms: dict[tuple[str, str, bool], _Form] = {}
+        self._checked: tuple[Any, ...] = None, {}, [], {}
 
     def __reduce__(self) -> tuple[Callable[[], None], tuple[()]]:
         """Pickle, and copy, as None: connections stay where they are."""
         return _nothing, ()
 
     def call(
-        self, endpoint: Endpoint, prompt: Prompt, values: Mapping[str, Any], *, stream: bool
+        self,
+        endpoint: Endpoint,
+        prompt: Prompt,
+        values: Mapping[str, Any],
+        *,
+        stream: bool,
+        bare: bool = False,
     ) -> Call:
         """Return a checked call; nothing is sent.
 
@@ -48,6 +59,7 @@ class Caller:
             values: its parameters by their Python names, plus ``stop`` (a string or several,
                 cut on this side where the service has none) and ``extra_body``.
             stream: whether to ask for a stream.
+            bare: whether plain text is handed out as such.
 
         Raises:
             InvalidParameterError: a name is unknown or a value out of range.
@@ -57,10 +69,11 @@ class Caller:
         given = dict(values)
         extra = given.pop("extra_body", None) or {}
         stops = () if endpoint.stops else _as_stops(given.pop("stop", None))
-        params = endpoint.check(given)
+        params = self._params(endpoint, given)
         settings = self.settings
         more = {**settings.extra_body, **extra}
-        stream = stream or endpoint.must_stream({**params, **more})
+        known = {**params, **more}
+        stream = stream or endpoint.must_stream(known)
         body: dict[str, Any] = endpoint.encode(prompt, params, stream)
         return Call(
             **self._common(endpoint.path),
@@ -70,9 +83,20 @@ class Caller:
             accept=endpoint.accept if stream else "application/json",
             repair=endpoint.repair,
             stream=stream,
+            bare=bare,
             stops=stops,
-            params={**params, **more},
+            params=known,
         )
+
+    def _params(self, endpoint: Endpoint, given: dict[str, Any]) -> dict[str, Any]:
+        """Return the checked parameters; what was checked for the last call is not checked anew."""
+        kinds = [type(value) for value in given.values()]
+        known, same, same_kinds, params = self._checked  # as one: other threads have calls, too
+        if known is not endpoint or same != given or same_kinds != kinds:
+            params = endpoint.check(given)
+            if _UNCHANGING.issuperset(kinds):
+                self._checked = endpoint, given, kinds, params
+        return dict(params)
 
     def reading(self, listing: Listing[Any]) -> Ask:
         """Return the request of a read-only operation; it may be repeated freely."""
@@ -101,8 +125,17 @@ class Caller:
             **auth,
         }
 
-    def request(self, http: Any, step: Send, key: str | None) -> Any:
-        """Return the httpx request of a step."""
+    def request(self, http: Any, step: Send, key: str | None, *, own: bool = False) -> Any:
+        """Return the httpx request of a step.
+
+        Parameters:
+            http: the client that is to send it.
+            step: what to send.
+            key: the key, if there is one.
+            own: whether that client was made here.
+        """
+        if own and step.content is not None and not http.cookies:
+            return self._like_others(http, step, key, step.content)
         return http.build_request(
             step.method,
             step.url,
@@ -111,11 +144,60 @@ class Caller:
             timeout=tuple(self.settings.timeouts.values()),  # httpx2 does not take httpx's class
         )
 
+    def _like_others(self, http: Any, step: Send, key: str | None, content: bytes) -> Any:
+        """Return a request which differs from others in key and content only."""
+        name = self.settings.backend.key_header.lower().encode()
+        at = step.url, step.headers["accept"], bool(key)  # the other headers are the same for all
+        form = self._forms.get(at)
+        if form is None:
+            first = self.request(http, step, None)
+            form = self._forms[at] = _Form(first, name if key else b"")
+        auth = ((name, (self.settings.backend.key_prefix + key).encode()),) if key else ()
+        return form.filled(content, self.settings.timeouts, auth)
+
     def cancellation(self, call: Call) -> tuple[str, bytes] | None:
         """Return URL and body of the request that ends a run whose reader has left."""
         decoder = call.decoder
         stop = None if decoder is None else call.endpoint.cancel(decoder, call.body or {})
         return (self.settings.base_url + stop[0], to_json(stop[1])) if stop else None
+
+
+class _Form:
+    """Makes requests that differ in key and content only.
+
+    To read the URL and to merge the headers of each would take a tenth of a whole call.
+
+    Parameters:
+        first: one of them, as httpx builds it.
+        key_header: the header that is not taken from there, in lower case.
+    """
+
+    def __init__(self, first: Any, key_header: bytes) -> None:
+        self._first = first
+        varying = b"content-length", key_header
+        self._headers = [h for h in first.headers.raw if h[0].lower() not in varying]
+
+    def filled(
+        self,
+        content: bytes,
+        timeouts: Mapping[str, float | None],
+        auth: Sequence[tuple[bytes, bytes]],
+    ) -> Any:
+        """Return a request.
+
+        Parameters:
+            content: its body.
+            timeouts: seconds for each phase.
+            auth: the header that holds the key, if there is one.
+        """
+        first = self._first
+        return type(first)(
+            first.method,
+            first.url,
+            headers=[*self._headers, *auth, (b"content-length", b"%d" % len(content))],
+            stream=type(first.stream)(content),
+            extensions={"timeout": timeouts},
+        )
 
 
 def _as_stops(stop: Any) -> Sequence[str]:

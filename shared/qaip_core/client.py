@@ -32,19 +32,20 @@ from qaip_core.flow import Call, Failure, Head, Pause, Read, Send, Step, fetch, 
 from qaip_core.packing import apieces, pieces
 from qaip_core.pool import (
     CANCEL_SECONDS,
+    AsyncPools,
     Pool,
     aside,
-    async_client,
     close_all,
     close_with_loop,
     finish,
     tell,
 )
-from qaip_core.types import Completion, Prompt, add_up
+from qaip_core.types import Completion, Increment, Prompt, add_up
 
 __all__ = ["AsyncClient", "Client"]
 
 _STALE_SECONDS = 0.25  # a service that fails later than that may have been at work
+_SENDS = "http11.send_request_headers", "http2.send_request_headers"
 _NO_RESPONSE = "Server disconnected without sending a response"
 _DRAIN_SECONDS = 0.25
 _LEFT = ServiceTimeoutError, MalformedResponseError
@@ -63,6 +64,7 @@ class _Connections:
 
     def __init__(self, pool: Pool | None = None) -> None:
         self._pool = pool
+        self._extensions: dict[str, Any] = {}
         self._began = time.monotonic()
         self._new: bool | None = None
 
@@ -75,7 +77,20 @@ class _Connections:
             and (type(error).__name__ in silent or str(error).startswith(_NO_RESPONSE))
         )
 
+    def begin(self, request: Any, note: Callable[[str, Any], Any]) -> None:
+        """Let a transport report what it does for a request."""
+        self._extensions = request.extensions
+        self._extensions["trace"] = note
+
+    def end(self) -> None:
+        """Let it report no more: each report has its price."""
+        self._extensions.pop("trace", None)
+
     def note(self, event: str, info: Any) -> None:
+        if self._new is None and event.startswith(_SENDS):
+            self._new = False
+            self.end()
+            return
         self._new = bool(self._new) or ".connect_" in event
         if self._pool and hasattr(stream := info.get("return_value"), "get_extra_info"):
             self._pool.opened(stream.get_extra_info("socket"))
@@ -91,7 +106,12 @@ def _allow_idle(request: Any, step: Send) -> None:
 
 
 def _head(response: Any) -> Head:
-    return Head(response.status_code, {k.lower(): v for k, v in response.headers.items()})
+    headers: dict[str, str] = {}
+    encoding = response.headers.encoding
+    for raw_name, raw_value in response.headers.raw:
+        name, value = raw_name.decode(encoding).lower(), raw_value.decode(encoding)
+        headers[name] = f"{headers[name]}, {value}" if name in headers else value
+    return Head(response.status_code, headers)
 
 
 # When the reads of this thread, or task, must have ended. It is not kept with the connection: that
@@ -190,7 +210,8 @@ class Client(Caller):
         Raises:
             ServiceError: see `qaip_core.errors`.
         """
-        return add_up(list(self._drive(self.call(endpoint, prompt, values, stream=False))))
+        call = self.call(endpoint, prompt, values, stream=False, bare=True)
+        return add_up(list(self._drive(call)))
 
     def stream(
         self, endpoint: Endpoint, prompt: Prompt, values: Mapping[str, Any]
@@ -200,7 +221,14 @@ class Client(Caller):
         Raises:
             ServiceError: see `qaip_core.errors`; what had arrived is in its ``partial``.
         """
-        return self._drive(self.call(endpoint, prompt, values, stream=True))
+        call = self.call(endpoint, prompt, values, stream=True)
+        return cast("Generator[Completion, None, None]", self._drive(call))
+
+    def pieces(
+        self, endpoint: Endpoint, prompt: Prompt, values: Mapping[str, Any]
+    ) -> Generator[Increment, None, None]:
+        """Return what `stream` does, but plain text as a bare ``str``: most of what comes is."""
+        return self._drive(self.call(endpoint, prompt, values, stream=True, bare=True))
 
     def fetch(self, listing: Listing[T]) -> T:
         """Return what a read-only operation answers.
@@ -229,7 +257,7 @@ class Client(Caller):
         """
         close_all(self._own)
 
-    def _drive(self, call: Call) -> Generator[Completion, None, None]:
+    def _drive(self, call: Call) -> Generator[Increment, None, None]:
         exchange = _Exchange(self)
         steps = run(call)
         reply: Any = None
@@ -272,11 +300,10 @@ class Client(Caller):
         """Return the caller's httpx client, or our own, made at the first call."""
         if self.settings.http_client is not None:
             return self.settings.http_client
-        return self.pool.http
+        return self.pool().http
 
-    @property
     def pool(self) -> Pool:
-        """Our own connections, made at the first call of a process."""
+        """Return our own connections, made at the first call of a process."""
         process = os.getpid()
         known = self._own.get(process)
         if known is None:
@@ -322,18 +349,22 @@ class _Exchange(_Transaction):
         self._http = http = self._settings.http_client or self._enter().http
         key = self._settings.key_now()
         self._secret = SecretStr(key) if key else None
-        request = self._client.request(http, step, key)
+        own = self._pool is not None
+        request = self._client.request(http, step, key, own=own)
         del key  # a traceback may be printed with the values of its frames
-        self._connections = _Connections(self._pool)
-        request.extensions["trace"] = self._connections.note
-        self._response = http.send(request, stream=True, follow_redirects=False)
+        self._connections = connections = _Connections(self._pool)
+        connections.begin(request, connections.note)
+        try:
+            self._response = http.send(request, stream=True, follow_redirects=False)
+        finally:
+            connections.end()
         _allow_idle(request, step)
-        self._chunks = pieces(self._response)
+        self._chunks = pieces(self._response, own=own)
         return _head(self._response)
 
     def _enter(self) -> Pool:
         while True:
-            self._pool = pool = self._client.pool
+            self._pool = pool = self._client.pool()
             if pool.enter(self):
                 return pool
             pool.leave(self)  # another thread has closed it
@@ -365,7 +396,7 @@ class AsyncClient(Caller):
 
     def __init__(self, settings: Settings) -> None:
         super().__init__(settings)
-        self._own: weakref.WeakKeyDictionary[Any, tuple[Any, AsyncGenerator[None, None]]] = (
+        self._own: weakref.WeakKeyDictionary[Any, tuple[AsyncPools, AsyncGenerator[None, None]]] = (
             weakref.WeakKeyDictionary()
         )
 
@@ -377,7 +408,7 @@ class AsyncClient(Caller):
         Raises:
             ServiceError: see `qaip_core.errors`.
         """
-        call = self.call(endpoint, prompt, values, stream=False)
+        call = self.call(endpoint, prompt, values, stream=False, bare=True)
         async with aclosing(self._increments(call)) as increments:
             return add_up([increment async for increment in increments])
 
@@ -389,7 +420,14 @@ class AsyncClient(Caller):
         Raises:
             ServiceError: see `qaip_core.errors`; what had arrived is in its ``partial``.
         """
-        return self._increments(self.call(endpoint, prompt, values, stream=True))
+        increments: Any = self._increments(self.call(endpoint, prompt, values, stream=True))
+        return cast("AsyncGenerator[Completion, None]", increments)
+
+    def pieces(
+        self, endpoint: Endpoint, prompt: Prompt, values: Mapping[str, Any]
+    ) -> AsyncGenerator[Increment, None]:
+        """Return what `stream` does, but plain text as a bare ``str``: most of what comes is."""
+        return self._increments(self.call(endpoint, prompt, values, stream=True, bare=True))
 
     async def fetch(self, listing: Listing[T]) -> T:
         """Return what a read-only operation answers.
@@ -425,9 +463,7 @@ class AsyncClient(Caller):
         leave = partial(self._leave, exchange, call)
         return _Increments(self._drive(call, exchange), exchange, leave)
 
-    async def _drive(
-        self, call: Call, exchange: _AsyncExchange
-    ) -> AsyncGenerator[Completion, None]:
+    async def _drive(self, call: Call, exchange: _AsyncExchange) -> AsyncGenerator[Increment, None]:
         steps = run(call)
         reply: Any = None
         try:
@@ -475,16 +511,18 @@ class AsyncClient(Caller):
                         pass  # what it says could go on for ever
 
     async def http(self) -> Any:
-        """Return the caller's httpx client, or our own for this loop, made at the first call."""
-        if self.settings.http_async_client is not None:
-            return self.settings.http_async_client
+        """Return the caller's httpx client, or one of our own for this loop."""
+        return self.settings.http_async_client or (await self.pool()).first
+
+    async def pool(self) -> AsyncPools:
+        """Return our own connections for this event loop, made at its first call."""
         loop = asyncio.get_running_loop()
         known = self._own.get(loop)
         if known is None:
             self._forget_ended()
-            http = async_client(self.settings)
-            keeper = close_with_loop(http)
-            self._own[loop] = known = http, keeper
+            pools = AsyncPools(self.settings)
+            keeper = close_with_loop(pools)
+            self._own[loop] = known = pools, keeper
             await anext(keeper)
         return known[0]
 
@@ -495,7 +533,7 @@ class AsyncClient(Caller):
                 self._own.pop(loop, None)
 
 
-class _Increments(AsyncGenerator[Completion, None]):
+class _Increments(AsyncGenerator[Increment, None]):
     """A stream of increments which, unlike a generator, may be closed while it is being closed.
 
     The garbage collector, and an event loop that ends, close all generators of a chain at once,
@@ -505,7 +543,7 @@ class _Increments(AsyncGenerator[Completion, None]):
 
     def __init__(
         self,
-        driven: AsyncGenerator[Completion, None],
+        driven: AsyncGenerator[Increment, None],
         exchange: _AsyncExchange,
         leave: Callable[[], Awaitable[None]],
     ) -> None:
@@ -540,6 +578,7 @@ class _AsyncExchange(_Transaction):
     def __init__(self, client: AsyncClient) -> None:
         super().__init__(client.settings)
         self._client = client
+        self._pools: AsyncPools | None = None
         self.left = False
 
     async def perform(self, step: Step) -> Any:
@@ -560,19 +599,27 @@ class _AsyncExchange(_Transaction):
 
     async def _send(self, step: Send) -> Head:
         await self.close()
-        self._http = http = await self._client.http()
+        self._http = http = self._settings.http_async_client or await self._enter()
         key = await self._settings.key_soon()
         self._secret = SecretStr(key) if key else None
-        request = self._client.request(http, step, key)
+        own = self._pools is not None
+        request = self._client.request(http, step, key, own=own)
         del key  # a traceback may be printed with the values of its frames
-        self._connections = _Connections()
-        request.extensions["trace"] = self._connections.anote
-        self._response = await http.send(request, stream=True, follow_redirects=False)
+        self._connections = connections = _Connections()
+        connections.begin(request, connections.anote)
+        try:
+            self._response = await http.send(request, stream=True, follow_redirects=False)
+        finally:
+            connections.end()
         if self.left:  # in the meantime, in another task
             raise ServiceConnectionError("the stream was closed in another task")
         _allow_idle(request, step)
-        self._chunks = apieces(self._response)
+        self._chunks = apieces(self._response, own=own)
         return _head(self._response)
+
+    async def _enter(self) -> Any:
+        self._pools = pools = await self._client.pool()
+        return pools.enter()
 
     async def _drain(self) -> None:
         with suppress(TimeoutError):
@@ -581,6 +628,11 @@ class _AsyncExchange(_Transaction):
                     pass
 
     async def close(self) -> None:
-        if self._response is not None:
-            response, self._response, self._chunks = self._response, None, None
-            await response.aclose()
+        response, self._response, self._chunks = self._response, None, None
+        pools, self._pools = self._pools, None
+        try:
+            if response is not None:
+                await response.aclose()
+        finally:
+            if pools is not None:
+                await pools.leave(self._http)

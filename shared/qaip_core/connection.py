@@ -8,6 +8,7 @@ import os
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Annotated, Any, TypeAlias, cast
 from urllib.parse import urlsplit
 
@@ -128,7 +129,11 @@ class Connection(BaseModel):
             may have run, and billed, it already.
     """
 
-    model_config = ConfigDict(arbitrary_types_allowed=True, hide_input_in_errors=True)
+    model_config = ConfigDict(
+        arbitrary_types_allowed=True,
+        hide_input_in_errors=True,
+        defer_build=True,  # the classes of the frameworks stand on it, and are made instead of it
+    )
 
     api_key: Annotated[ApiKey | None, BeforeValidator(_hidden)] = Field(
         default=None, exclude=True, repr=False
@@ -223,6 +228,11 @@ def base_url(backend: Backend, given: str | None) -> str:
             f"or set {' or '.join(backend.url_env)}.",
             service=backend.name,
         )
+    return _sound_url(url, backend.normalise_url)
+
+
+@lru_cache(maxsize=64)  # asked for by every call: the address is part of what keys caches
+def _sound_url(url: str, normalise: Callable[[str], str]) -> str:
     if " " in url or "\\" in url or not url.isprintable():
         raise ConfigurationError("base_url holds white space, control characters or a backslash")
     try:
@@ -239,7 +249,7 @@ def base_url(backend: Backend, given: str | None) -> str:
         )
     if not _is_host(parts.hostname, bracketed="[" in parts.netloc):
         raise ConfigurationError(_UNREADABLE)
-    return backend.normalise_url(url.rstrip("/"))
+    return normalise(url.rstrip("/"))
 
 
 def _is_host(host: str, *, bracketed: bool) -> bool:
@@ -262,6 +272,7 @@ def _refuse_clear_text(url: str) -> None:
         )
 
 
+@lru_cache(maxsize=64)
 def _is_loopback(host: str) -> bool:
     try:
         return ipaddress.ip_address(host).is_loopback

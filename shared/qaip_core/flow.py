@@ -39,7 +39,7 @@ from qaip_core.framing import Event, Framing, Whole
 from qaip_core.redaction import shown_headers
 from qaip_core.report import read_report, status_error
 from qaip_core.retry_after import parse_retry_after
-from qaip_core.types import Completion
+from qaip_core.types import Completion, Increment
 
 __all__ = [
     "Ask",
@@ -173,10 +173,12 @@ class Call(Ask):
         decoder: that of the stream, once there is one.
         cause: what broke the connection in the middle of the answer.
         replaced_text: whether text that was handed out has been taken back.
+        bare: whether plain text is handed out as such.
     """
 
     endpoint: Endpoint
     params: Mapping[str, Any]
+    bare: bool = False
     stops: Sequence[str] = ()
     decoder: Decoder | None = None
     cause: BaseException | None = None
@@ -253,7 +255,7 @@ class Pause:
     seconds: float
 
 
-Step: TypeAlias = Send | Read | Drain | Pause | list[Completion]
+Step: TypeAlias = Send | Read | Drain | Pause | list[Increment]
 Steps: TypeAlias = Generator[Step, Any, None]
 
 
@@ -377,7 +379,12 @@ def _answer(call: Call, head: Head) -> Steps:
     """Read the body of a success and hand out what it says."""
     endpoint = call.endpoint
     call.decoder = decoder = endpoint.decoder(call.params)
-    answer = Answer(call.stops, thinks=endpoint.thinks, cites=endpoint.cites and endpoint.markers)
+    answer = Answer(
+        call.stops,
+        thinks=endpoint.thinks,
+        cites=endpoint.cites and endpoint.markers,
+        bare=call.bare,
+    )
     framing: Framing = endpoint.framing(head.media_type) if call.stream else Whole()
     try:
         final = yield from _increments(call, decoder, framing, answer)
@@ -402,9 +409,9 @@ def _increments(
     silence = _Silence(call.policy.idle_timeout if call.stream else None)
     while not decoder.ended:
         chunk = yield silence.read
-        if isinstance(chunk, Failure):
+        if type(chunk) is Failure:
             return _cut(call, decoder, chunk)
-        ready: list[Completion] = []
+        ready: list[Increment] = []
         try:
             for event in framing.feed(chunk) if chunk else framing.close():
                 if event.name == "whole":
@@ -496,8 +503,7 @@ def _parsed(content: bytes) -> Any:
 def _unfinished(call: Call, decoder: Decoder) -> Completion:
     message = "the stream ended before its end mark; the answer is not complete"
     if call.policy.on_incomplete == "raise":
-        error = IncompleteStreamError(f'{message} (on_incomplete="warn" keeps it)')
-        raise error from call.cause
+        raise IncompleteStreamError(f'{message} (on_incomplete="warn" keeps it)') from call.cause
     if call.policy.on_incomplete == "warn":
         warnings.warn(message, IncompleteAnswerWarning, stacklevel=2)
     rest = decoder.rest()

@@ -7,7 +7,7 @@ The event-stream rules are those of https://html.spec.whatwg.org/multipage/serve
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Literal, NamedTuple, Protocol
 
 from qaip_core.errors import MalformedResponseError
@@ -28,6 +28,7 @@ MAX_EVENT_BYTES = 32 * 1024 * 1024
 """A line or event beyond this is refused: no service's answer comes near it."""
 
 _BOM = b"\xef\xbb\xbf"
+_LF, _CR = 10, 13
 _OTHER_FRAMINGS = frozenset({"line", "rest", "text", "whole"})
 
 
@@ -48,8 +49,8 @@ class Event(NamedTuple):
 class Framing(Protocol):
     """Cuts a response body into events."""
 
-    def feed(self, chunk: bytes) -> Iterator[Event]:
-        """Take the next bytes and yield the events that they complete."""
+    def feed(self, chunk: bytes) -> Iterable[Event]:
+        """Take the next bytes and return the events that they complete."""
         ...
 
     def close(self) -> Iterator[Event]:
@@ -74,14 +75,14 @@ class LineDecoder:
             chunk = self._drop_bom(chunk)
         if self._after_cr and chunk:
             self._after_cr = False
-            if chunk[0] == 0x0A:  # the second half of a CRLF that was cut in two
+            if chunk[0] == _LF:  # the second half of a CRLF that was cut in two
                 chunk = chunk[1:]
         if not chunk:
             return []
         lines = chunk.splitlines()
         tail = chunk[-1]
-        self._after_cr = tail == 0x0D
-        rest = b"" if self._after_cr or tail == 0x0A else lines.pop()
+        self._after_cr = tail == _CR
+        rest = b"" if self._after_cr or tail == _LF else lines.pop()
         if lines and self._parts:
             lines[0] = b"".join((*self._parts, lines[0]))
             self._check(len(lines[0]))
@@ -94,6 +95,11 @@ class LineDecoder:
         if len(chunk) > self._limit:
             self._check(max(map(len, lines), default=0))
         return lines
+
+    @property
+    def is_between(self) -> bool:
+        """Whether what comes next begins a line, whatever it is."""
+        return self._started and not self._parts and not self._after_cr
 
     def close(self) -> bytes:
         """Return the unterminated last line, empty if there is none."""
@@ -124,9 +130,40 @@ class SSE:
         self._size = 0
         self._name = ""
         self._id = ""
+        self._is_between = False  # what comes next begins an event
 
-    def feed(self, chunk: bytes) -> Iterator[Event]:
-        """Take the next bytes and yield the events that they complete."""
+    def feed(self, chunk: bytes) -> Iterable[Event]:
+        """Take the next bytes and return the events that they complete."""
+        if self._is_between and chunk.endswith(b"\n") and len(chunk) <= self._limit:
+            found = self._complete(chunk)
+            if found is not None:
+                return found
+        return self._by_lines(chunk)
+
+    def _complete(self, chunk: bytes) -> list[Event] | None:
+        """Return the events of lines that are data and blank by turns, as almost all are.
+
+        None if others are among them, or one that does not end as the last one does. To look for
+        one byte only, as here, takes a tenth of the time that `splitlines` takes.
+        """
+        end = b"\r\n\r\n" if chunk.endswith(b"\r\n") else b"\n\n"
+        before = len(end) // 2 - 1
+        last_id = self._id
+        found = []
+        start, size = 0, len(chunk)
+        while start < size:
+            stop = chunk.find(b"\n", start) - before
+            line = chunk[start + 6 : stop]
+            if not (chunk.startswith(b"data: ", start) and chunk.startswith(end, stop)):
+                return None
+            if _CR in line:
+                return None
+            found.append(Event(line, "message", last_id))
+            start = stop + len(end)
+        return found
+
+    def _by_lines(self, chunk: bytes) -> Iterator[Event]:
+        self._is_between = False
         data = self._data
         for line in self._lines.feed(chunk):
             if line[:6] == b"data: ":
@@ -143,6 +180,7 @@ class SSE:
                     data.clear()
                     self._size = 0
                 self._name = ""
+        self._is_between = self._lines.is_between and not data and not self._name
 
     def close(self) -> Iterator[Event]:
         """Drop an event without its closing blank line, as is demanded, but tell of it."""
@@ -243,11 +281,11 @@ class Sniffer:
         self._blank = True
         self._chosen: Framing | None = None
 
-    def feed(self, chunk: bytes) -> Iterator[Event]:
-        """Take the next bytes and yield the events that they complete."""
-        if self._chosen is not None:
-            yield from self._chosen.feed(chunk)
-            return
+    def feed(self, chunk: bytes) -> Iterable[Event]:
+        """Take the next bytes and return the events that they complete."""
+        return self._chosen.feed(chunk) if self._chosen is not None else self._look_at(chunk)
+
+    def _look_at(self, chunk: bytes) -> Iterator[Event]:
         self._held += chunk
         if not self._is_quiet(chunk):
             self._chosen = self._choose(ended=False)

@@ -20,8 +20,13 @@ _CODINGS = frozenset({"br", "compress", "deflate", "gzip", "x-compress", "x-gzip
 _PIECE_BYTES = 1024 * 1024
 
 
-def pieces(response: Any) -> Iterator[bytes]:
+def pieces(response: Any, *, own: bool = False) -> Iterator[bytes]:
     """Return the body of a response as it comes, unpacked.
+
+    Parameters:
+        response: httpx's.
+        own: whether it came over a client of our own, whose transport sends no empty pieces, and
+            which is closed here: what `iter_raw` does for others need not be done twice.
 
     Raises:
         MalformedResponseError: it is packed in another way than its head says, or was asked for.
@@ -30,15 +35,17 @@ def pieces(response: Any) -> Iterator[bytes]:
     if response.is_stream_consumed:  # a transport of the caller's made it as a whole
         return iter(response.iter_bytes())
     unpack = _unpacking(response)
-    return iter(response.iter_raw()) if unpack is None else _each(response.iter_raw(), unpack)
+    raw = iter(response.stream if own else response.iter_raw())
+    return raw if unpack is None else _each(raw, unpack)
 
 
-def apieces(response: Any) -> AsyncIterator[bytes]:
+def apieces(response: Any, *, own: bool = False) -> AsyncIterator[bytes]:
     """Do what `pieces` does, awaiting."""
     if response.is_stream_consumed:
         return aiter(response.aiter_bytes())
     unpack = _unpacking(response)
-    return aiter(response.aiter_raw()) if unpack is None else _aeach(response.aiter_raw(), unpack)
+    raw = aiter(response.stream if own else response.aiter_raw())
+    return raw if unpack is None else _aeach(raw, unpack)
 
 
 def _each(chunks: Iterator[bytes], packed: _Inflater) -> Generator[bytes, None, None]:
@@ -56,7 +63,9 @@ async def _aeach(chunks: AsyncIterator[bytes], packed: _Inflater) -> AsyncGenera
 
 def _unpacking(response: Any) -> _Inflater | None:
     """Return what unpacks a body; None for one that is not packed."""
-    named = response.headers.get("content-encoding", "").lower().replace(",", " ").split()
+    if "content-encoding" not in response.headers:
+        return None
+    named = response.headers["content-encoding"].lower().replace(",", " ").split()
     codings = [coding for coding in named if coding in _CODINGS]  # some name others, as utf-8
     return _Inflater(" ".join(codings)) if codings else None
 

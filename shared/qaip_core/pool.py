@@ -1,6 +1,7 @@
 """Connections: httpx clients of our own, and closing them under whoever may still read.
 
-The only module that imports httpx.
+The only module that imports httpx, and not before the first client is made: that takes longer
+than everything else here together.
 """
 
 from __future__ import annotations
@@ -13,19 +14,20 @@ import weakref
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import nullcontext, suppress
 from contextvars import copy_context
-from functools import cache
-from typing import Any, TypeVar
-
-import httpx
+from functools import cache, cached_property
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from qaip_core.connection import Settings
 from qaip_core.errors import ConfigurationError
 
+if TYPE_CHECKING:
+    import httpx
+
 __all__ = [
     "CANCEL_SECONDS",
+    "AsyncPools",
     "Pool",
     "aside",
-    "async_client",
     "close_all",
     "close_with_loop",
     "finish",
@@ -34,6 +36,8 @@ __all__ = [
 
 H = TypeVar("H")
 
+_CALLS = 64
+
 CANCEL_SECONDS = 1.0
 """How long a farewell may take."""
 
@@ -41,12 +45,18 @@ CANCEL_SECONDS = 1.0
 _DIRECT: Mapping[str, Any] = dict.fromkeys(
     ("all://localhost", "all://*.localhost", "all://127.0.0.1", "all://[::1]")
 )
-_LIMITS = httpx.Limits(max_connections=None, max_keepalive_connections=100, keepalive_expiry=30)
+_LIMITS: Mapping[str, Any] = {
+    "max_connections": None,
+    "max_keepalive_connections": 100,
+    "keepalive_expiry": 30,
+}
 
 
 @cache
 def _tls() -> Any:
     """Return the default TLS context; loading the CAs takes 20 ms, once."""
+    import httpx
+
     return httpx.create_ssl_context()
 
 
@@ -56,8 +66,12 @@ def _own_client(kind: Callable[..., H], settings: Settings) -> H:
     Nothing for this machine goes through a proxy: a key may go there in clear text only
     because it stays here.
     """
+    import httpx
+
+    limits = httpx.Limits(**_LIMITS)
+    local = {"trust_env": False} if settings.is_local else {"mounts": _DIRECT}
     try:
-        return kind(verify=_tls(), limits=_LIMITS, mounts=_DIRECT, trust_env=not settings.is_local)
+        return cast("H", _sparing(kind)(verify=_tls(), limits=limits, **local))
     except (ImportError, ValueError, OSError, httpx.InvalidURL):  # their text may hold a password
         raise ConfigurationError(
             "the environment's proxies (HTTPS_PROXY, ALL_PROXY, NO_PROXY; socks:// needs "
@@ -66,8 +80,35 @@ def _own_client(kind: Callable[..., H], settings: Settings) -> H:
         ) from None
 
 
+@cache
+def _sparing(kind: Any) -> Any:
+    """Return a class of clients which look for cookies only in responses that bring some.
+
+    httpx's own look into each, which takes a tenth of a whole call.
+    """
+    import httpx
+
+    class Cookies(httpx.Cookies):
+        def extract_cookies(self, response: httpx.Response) -> None:
+            if "set-cookie" in response.headers:
+                super().extract_cookies(response)
+
+    def cookies(_client: object) -> Cookies:
+        return Cookies()
+
+    return type(kind.__name__, (kind,), {"cookies": cached_property(cookies)})
+
+
+def _client(settings: Settings) -> httpx.Client:
+    import httpx
+
+    return _own_client(httpx.Client, settings)
+
+
 def async_client(settings: Settings) -> httpx.AsyncClient:
     """Return an async client of our own."""
+    import httpx
+
     return _own_client(httpx.AsyncClient, settings)
 
 
@@ -80,7 +121,7 @@ class Pool:
     """
 
     def __init__(self, process: int, settings: Settings) -> None:
-        self.http = _own_client(httpx.Client, settings)
+        self.http = _client(settings)
         self.is_closed = False
         self._process = process
         self._users: set[object] = set()
@@ -154,7 +195,7 @@ def tell(settings: Settings, url: str, headers: Mapping[str, str], content: byte
     to be closed, with their event loop or by another thread.
     """
     given = settings.http_client
-    with nullcontext(given) if given else _own_client(httpx.Client, settings) as http:
+    with nullcontext(given) if given else _client(settings) as http:
         request = http.stream("POST", url, headers=headers, content=content, timeout=CANCEL_SECONDS)
         with request:
             pass  # what it says could go on for ever
@@ -178,8 +219,52 @@ def aside(act: Callable[[], None]) -> None:
         thread.join(CANCEL_SECONDS)
 
 
-async def close_with_loop(http: httpx.AsyncClient) -> AsyncGenerator[None, None]:
-    """Close a client when its event loop shuts down, or when nobody holds it any more.
+class AsyncPools:
+    """The httpx clients of one event loop, each for so many calls at a time.
+
+    httpx looks at all connections of a client when a call begins, and when it ends: with a
+    thousand in one that would cost more than what comes over them.
+
+    Parameters:
+        settings: from `Connection.settings`.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._calls: dict[httpx.AsyncClient, int] = {}
+
+    @property
+    def first(self) -> httpx.AsyncClient:
+        """A client to hand on, whose calls are not counted."""
+        if not self._calls:
+            self._calls[async_client(self._settings)] = 0
+        return next(iter(self._calls))
+
+    def enter(self) -> httpx.AsyncClient:
+        """Return a client for one call."""
+        free = (http for http, calls in self._calls.items() if calls < _CALLS)
+        http = next(free, None) or async_client(self._settings)
+        self._calls[http] = self._calls.get(http, 0) + 1
+        return http
+
+    async def leave(self, http: httpx.AsyncClient) -> None:
+        """Give a client back after a call; of those without any, one stays open."""
+        if http not in self._calls:  # closed in the meantime
+            return
+        self._calls[http] -= 1
+        for idle in [known for known, calls in self._calls.items() if not calls][1:]:
+            del self._calls[idle]
+            await idle.aclose()
+
+    async def aclose(self) -> None:
+        """Close all; whoever reads from one gets an error at once."""
+        while self._calls:
+            http, _ = self._calls.popitem()
+            await http.aclose()
+
+
+async def close_with_loop(pools: AsyncPools) -> AsyncGenerator[None, None]:
+    """Close connections when their event loop shuts down, or when nobody holds them any more.
 
     Event loops close the async generators that are still open, before they end: so the
     connections are closed in time, without any call by the user.
@@ -187,4 +272,4 @@ async def close_with_loop(http: httpx.AsyncClient) -> AsyncGenerator[None, None]
     try:
         yield
     finally:
-        await http.aclose()
+        await pools.aclose()

@@ -270,12 +270,15 @@ def as_mapping(data: bytes) -> dict[str, Any]:
     return value if isinstance(value, dict) else {"error": value}
 
 
+_FINITE = frozenset({str, int, bool, type(None)})  # most of what there is needs no call
+
+
 def finite(value: Any) -> Any:
     """Return a copy of decoded JSON with null for NaN and infinity, which are no JSON."""
     if isinstance(value, dict):
-        return {k: finite(v) for k, v in value.items()}
+        return {k: v if type(v) in _FINITE else finite(v) for k, v in value.items()}
     if isinstance(value, list):
-        return [finite(v) for v in value]
+        return [v if type(v) in _FINITE else finite(v) for v in value]
     return None if isinstance(value, float) and not isfinite(value) else value
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from html import unescape
 from typing import Any
 
 from pydantic_core import from_json
@@ -235,5 +234,7 @@ def _excerpt(text: str) -> str:
     begin = _TITLE.search(text)  # not as one pattern, which takes the square of the text
     end = begin and _TITLE_END.search(text, begin.end())
     if begin and end:
+        from html import unescape
+
         return " ".join(unescape(text[begin.end() : end.start()]).split())[:_EXCERPT]
     return " ".join(text.split())[:_EXCERPT] or "the service gave no reason"

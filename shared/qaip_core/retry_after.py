@@ -5,13 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC
-from email.utils import parsedate_to_datetime
 
 __all__ = ["parse_retry_after"]
 
 
 def _date(value: str) -> float:
     """Return an HTTP date, in any of its three forms, as Unix seconds."""
+    from email.utils import parsedate_to_datetime
+
     then = parsedate_to_datetime(value)
     return (then if then.tzinfo else then.replace(tzinfo=UTC)).timestamp()
 

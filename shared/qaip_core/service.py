@@ -84,17 +84,18 @@ class Service(Connection):
 
     def values(self, call: Mapping[str, Any]) -> dict[str, Any]:
         """Return the parameters of one call: those of the object, overlaid by the call's own."""
-        own = {n: getattr(self, n) for n in (*self.endpoint.params.model_fields, "stop")}
+        fields = vars(self)
+        merged = {n: v for n in (*self.endpoint.names, "stop") if (v := fields[n]) is not None}
         given = self.endpoint.by_name(call)
-        merged = {**own, **{k: v for k, v in given.items() if v is not None}}
+        merged.update({k: v for k, v in given.items() if v is not None})
         for name in self._ignored(merged):
             del merged[name]
-        return {k: v for k, v in merged.items() if v is not None}
+        return merged
 
     def _ignored(self, given: Mapping[str, Any]) -> list[str]:
         """Return those of the common names that the service has no parameter for, and say so."""
         names = [
-            name for name in COMMON if not self.endpoint.takes(name) and given.get(name) is not None
+            name for name in COMMON if given.get(name) is not None and not self.endpoint.takes(name)
         ]
         for name in names:
             logger.info("%s has no %s: not sent", self.endpoint.backend.title, name)

@@ -9,12 +9,13 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, TypeGuard
 
 __all__ = [
     "Choice",
     "Citation",
     "Completion",
+    "Increment",
     "Message",
     "ModelInfo",
     "Part",
@@ -266,17 +267,37 @@ class Completion:
         )
 
 
-def add_up(increments: Iterable[Completion]) -> Completion:
+Increment: TypeAlias = Completion | str
+"""What a stream brings; text of the only choice, and nothing else, may be bare."""
+
+
+def add_up(increments: Iterable[Increment]) -> Completion:
     """Return the sum of the increments of one stream, at a cost linear in its length."""
+    listed = list(increments)
+    if len(listed) == 1 and _is_sum(listed[0]):  # as whole answers are
+        return listed[0]
     pieces: dict[int, list[Choice]] = {}
     total = Completion([])
-    for increment in increments:
+    for increment in listed:
+        if isinstance(increment, str):
+            pieces.setdefault(0, []).append(Choice(increment))
+            continue
         if increment.replaces:
             pieces.clear()
         for choice in increment.choices:
             pieces.setdefault(choice.index, []).append(choice)
         total = total + replace(increment, choices=[])
     return replace(total, choices=[_joined(choices) for choices in pieces.values()])
+
+
+def _is_sum(increment: Increment) -> TypeGuard[Completion]:
+    """Tell whether there is nothing in an increment to be joined."""
+    return (
+        not isinstance(increment, str)
+        and bool(increment.raw)
+        and len(increment.choices) == 1
+        and len(increment.choices[0].tool_calls) < 2
+    )
 
 
 def _joined(pieces: Sequence[Choice]) -> Choice:

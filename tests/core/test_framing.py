@@ -88,6 +88,27 @@ def test_cuts_change_nothing(framing: Callable[[], Framing], body: bytes, cuts: 
         assert cut == uncut
 
 
+FIELDS = st.lists(
+    st.sampled_from(
+        b"data: a|data: {}|data:b|data: |data:|event: e|id: 7|: ping||data: \x85|"
+        b"\xef\xbb\xbfdata: c".split(b"|")
+    ),
+    min_size=1,
+    max_size=4,
+)
+ENDS = st.sampled_from([b"\n", b"\r\n", b"\r"])
+
+
+@given(packets=st.lists(st.tuples(FIELDS, ENDS), max_size=5))
+@settings(max_examples=300)
+def test_packets_that_end_where_a_line_ends_are_read_as_one_that_does_not(
+    packets: list[tuple[list[bytes], bytes]],
+) -> None:
+    chunks = [b"".join(line + end for line in [*lines, b""]) for lines, end in packets]
+    body = b"".join(chunks)
+    assert events(SSE(), iter(chunks)) == events(SSE(), (bytes([b]) for b in body))
+
+
 @given(body=WIRE, cuts=CUTS)
 def test_lines_are_those_of_the_uncut_bytes(body: bytes, cuts: list[int]) -> None:
     decoder = LineDecoder()

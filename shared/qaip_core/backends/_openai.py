@@ -16,7 +16,8 @@ from qaip_core.errors import MalformedResponseError, ServerReportedError
 from qaip_core.framing import Event
 from qaip_core.reading import Notes, Reader, as_mapping, finite, noted, seconds
 from qaip_core.report import Rule, stream_error
-from qaip_core.types import Choice, Citation, Completion, Message, Prompt, ToolCall
+from qaip_core.template import Template
+from qaip_core.types import Choice, Citation, Completion, Increment, Message, Prompt, ToolCall
 from qaip_core.usage import Spent
 
 __all__ = [
@@ -162,8 +163,10 @@ def decode_whole(shape: Shape, body: Any) -> Completion:
     citations = shape.citations(chunk, notes)
     choices = [to_choice(choice, choice.get("message")) for choice in chunk["choices"]]
     _number(choices, chunk["choices"])
-    for choice in choices:  # whole calls: their order is all that counts
-        choice.tool_calls = tuple(replace(c, index=n) for n, c in enumerate(choice.tool_calls))
+    for choice in choices:
+        if choice.tool_calls:  # they are whole: their order is all that counts
+            calls = enumerate(choice.tool_calls)
+            choice.tool_calls = tuple(replace(call, index=place) for place, call in calls)
     return Completion(
         choices,
         id=chunk.get("id"),
@@ -269,10 +272,14 @@ class ChunkDecoder:
         self._usage: dict[str, Any] | None = None
         self._metadata: dict[str, Any] = {}
         self._closing = b""
+        self._alike = Template(self._text_of)
 
-    def feed(self, event: Event) -> Completion | None:
+    def feed(self, event: Event) -> Increment | None:
         """Return what an event adds to the answer."""
         data = event.data
+        text = self._alike.text(data)
+        if text is not None and event.name != "error":
+            return text
         if data[:6] == b"[DONE]":
             self.ended = True
             return None
@@ -296,7 +303,15 @@ class ChunkDecoder:
             self._fresh = False
             created = seconds(chunk.get("created"), self._notes, "created")
             return Completion(choices, chunk.get("id"), chunk.get("model"), created)
+        if self._single and len(choices) == 1 and _is_text(choice := choices[0], wire[0]):
+            self._alike.learn(data, choice.text)
+            return choice.text
         return Completion(choices)
+
+    def _text_of(self, data: bytes) -> str | None:
+        chunk = self._read(data, {}, self._carries)
+        choices = chunk and chunk.get("choices")
+        return to_choice(choices[0], choices[0].get("delta")).text if choices else None
 
     def _track(self, choice: Choice, data: bytes) -> None:
         """Keep the reason why a choice ended for the closing increment."""
@@ -342,6 +357,16 @@ class ChunkDecoder:
         metadata = noted({**spent.rest, **self._metadata}, notes)
         ended = [Choice(index=n, finish_reason=why) for n, why in self._finished.items() if why]
         return Completion(ended, usage=spent.usage, citations=self._citations(), metadata=metadata)
+
+
+def _is_text(choice: Choice, wire: WireChoice) -> bool:
+    """Tell whether there is text and nothing else."""
+    return bool(choice.text) and not (
+        choice.reasoning
+        or choice.tool_calls
+        or choice.logprobs is not None
+        or wire.get("finish_reason")
+    )
 
 
 def without_stream_options(error: Exception, body: dict[str, Any]) -> dict[str, Any] | None:

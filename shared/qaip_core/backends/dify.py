@@ -29,7 +29,8 @@ from qaip_core.reading import (
     seconds,
 )
 from qaip_core.report import Rule, stream_error
-from qaip_core.types import Choice, Citation, Completion, Prompt, source_id
+from qaip_core.template import Template
+from qaip_core.types import Choice, Citation, Completion, Increment, Prompt, source_id
 from qaip_core.usage import Spent
 
 __all__ = ["COMPLETION", "DIFY", "DifyFile", "DifyParams"]
@@ -269,40 +270,52 @@ class _Decoder:
         self._end: _Event | None = None
         self._raw = b""
         self._notes: Notes = {}
+        self._alike = Template(_text_of)
 
-    def feed(self, event: Event) -> Completion | None:
+    def feed(self, event: Event) -> Increment | None:
         """Return what an event adds to the answer."""
         if event.name == "ping":
             return None
         if event.name == "error":
             raise stream_error(as_mapping(event.data), DIFY.rules)
-        said = _READER.event(event.data, self._notes)
+        text = self._alike.text(event.data)
+        if text is None:
+            return self._read(event.data)
+        self._pieces.append(text)
+        return text
+
+    def _read(self, data: bytes) -> Increment | None:
+        said = _READER.event(data, self._notes)
         if said is None:
             return None
         kind = said.get("event")
         if kind == "ping":
             return None
         if _is_error(said):
-            raise stream_error(as_mapping(event.data), DIFY.rules)
+            raise stream_error(as_mapping(data), DIFY.rules)
         if kind == "message_end":
-            self._end, self._raw, self.ended = said, event.data, True
+            self._end, self._raw, self.ended = said, data, True
             return None
         if self._fresh:
             self._ids = _ids(said)
             self.task_id = said.get("task_id")
         if kind == "message_file" and said.get("url"):
-            self._files.append(as_mapping(event.data))
+            self._files.append(as_mapping(data))
         text = said.get("answer")
         if text and isinstance(text, str) and not kind:
             fault = "event: Field required"
-            raise other_shape("an event", fault, as_mapping(event.data))
+            raise other_shape("an event", fault, as_mapping(data))
         if text is None or kind not in _TEXT_EVENTS:
             return None
         if not isinstance(text, str):
-            raise no_text("answer", "an event", as_mapping(event.data))
-        return self._increment(said, text)
+            raise no_text("answer", "an event", as_mapping(data))
+        return self._increment(said, text, data)
 
-    def _increment(self, said: _Event, text: str) -> Completion:
+    def _increment(self, said: _Event, text: str, data: bytes) -> Increment:
+        if text and said.get("event") in _PIECES and not self._fresh:
+            self._alike.learn(data, text)
+            self._pieces.append(text)
+            return text
         is_whole = said.get("event") == "message_replace"
         replaces = is_whole and text != "".join(self._pieces)
         if replaces:
@@ -343,7 +356,13 @@ class _Decoder:
         return rest
 
 
-_TEXT_EVENTS = frozenset({"message", "agent_message", "message_file", "message_replace"})
+_PIECES = frozenset({"message", "agent_message"})
+_TEXT_EVENTS = _PIECES | {"message_file", "message_replace"}
+
+
+def _text_of(data: bytes) -> str | None:
+    said = _READER.event(data, {})
+    return said.get("answer") if said and said.get("event") in _PIECES else None
 
 
 def _encode(prompt: Prompt, params: dict[str, Any], stream: bool) -> dict[str, Any]:

@@ -29,10 +29,21 @@ from qaip_core.errors import (
     InvalidParameterError,
     MalformedResponseError,
 )
+from qaip_core.framing import Event
 from qaip_core.reading import Notes, Reader, ranked
 from qaip_core.reasoning import ThinkSplitter
 from qaip_core.report import Rule
-from qaip_core.types import Choice, Citation, Message, Part, Prompt, source_id
+from qaip_core.template import Outline
+from qaip_core.types import (
+    Choice,
+    Citation,
+    Completion,
+    Increment,
+    Message,
+    Part,
+    Prompt,
+    source_id,
+)
 
 __all__ = ["CHAT", "PERPLEXITY", "PerplexityParams"]
 
@@ -223,7 +234,46 @@ class _Decoder(ChunkDecoder):
         self._links: Any = None
         self._found: _Cited = ()
         self._bare: _Cited = ()
-        self._text: list[str] = []
+        self._known = ""
+        self._later: list[str] = []  # the text after what is known; joined only if that is asked
+        self._outline = Outline(self._parts)
+        self._unread = b""
+
+    def feed(self, event: Event) -> Increment | None:
+        """Return what an event adds to the answer."""
+        data = event.data
+        text = self._outline.text(data) if event.name != "error" else None
+        if text is not None:  # the sources are what they were, and of all counts the last stand
+            self._unread = data
+            self._later.append(text)
+            return text
+        self._catch_up()
+        increment = super().feed(event)
+        if isinstance(increment, str):
+            self._outline.learn(data)
+            self._later.append(increment)
+        elif increment is not None:
+            self._later.extend([choice.text for choice in increment.choices])
+        return increment
+
+    def _text_of(self, data: bytes) -> str | None:  # noqa: ARG002
+        return None  # events that differ in less than the outline allows are rare here
+
+    def _parts(self, data: bytes) -> tuple[str | None, Any]:
+        """Return an event's text, and what else of it has to be looked at in each event."""
+        chunk: Any = self._read(data, {}, self._carries) or {}
+        choice = (chunk.get("choices") or [{}])[0]
+        delta = choice.get("delta") or {}
+        for name in ("usage", "created"):
+            chunk.pop(name, None)
+        choice.pop("message", None)  # it repeats what the delta adds
+        return delta.pop("content", None), chunk
+
+    def _catch_up(self) -> None:
+        """Note what the last event said besides its text."""
+        if self._unread:
+            data, self._unread = self._unread, b""
+            self._note(self._read(data, self._notes, self._carries))
 
     def _note(self, chunk: Any) -> None:
         super()._note(chunk)
@@ -239,18 +289,24 @@ class _Decoder(ChunkDecoder):
         whole = choice.get("message")
         if whole and choice.get("delta") is None:
             delta.text = self._longer(whole.get("content") or "")
-        self._text.append(delta.text)
         return delta
 
     def _longer(self, text: str) -> str:
-        known = "".join(self._text)
+        if self._later:
+            self._known += "".join(self._later)
+            self._later.clear()
+        known = self._known
         if text and not text.startswith(known):
             raise MalformedResponseError("a cumulative message does not extend the text before it")
-        self._text = [known]
         return text[len(known) :]
 
     def _citations(self) -> _Cited:
         return self._found or self._bare
+
+    def rest(self) -> Completion:
+        """Return what is known besides the text."""
+        self._catch_up()
+        return super().rest()
 
 
 def _encode(prompt: Prompt, params: dict[str, Any], stream: bool) -> dict[str, Any]:

@@ -30,7 +30,8 @@ from qaip_core.reading import (
     seconds,
 )
 from qaip_core.report import Rule, stream_error
-from qaip_core.types import Choice, Citation, Completion, Prompt, source_id
+from qaip_core.template import Template
+from qaip_core.types import Choice, Citation, Completion, Increment, Prompt, source_id
 
 __all__ = ["COMPLETIONS", "QAIP", "FileType", "QaipParams", "SourceType"]
 
@@ -296,7 +297,7 @@ class _Decoder:
         mode = params.get("stream_content", "auto")
         self._mode: str = mode
         self._auto = mode == "auto"
-        self._so_far = ""  # kept only until pieces and cumulative text can be told apart
+        self._so_far: list[str] = []  # joined where a line may be cumulative, or a recap
         self._sources = _Sources()
         self._metadata: dict[str, Any] = {}
         self._created: int | None = None
@@ -307,6 +308,10 @@ class _Decoder:
         self._utf8: codecs.IncrementalDecoder | None = None
         self._raw: dict[str, Any] = {}
         self._notes: Notes = {}
+        self._fresh = True
+        self._alike = Template(_text_of)
+        self._is_piece = False  # what the line that was read last adds is what it holds
+        self._keeps = False  # and is kept, since the whole text may come in the end
         self._events: Mapping[str, Callable[[_Answer, bytes], str]] = {
             "TEXT_MESSAGE_CONTENT": _piece,
             "TEXT_MESSAGE_CHUNK": _piece,
@@ -315,7 +320,7 @@ class _Decoder:
             "CUSTOM": self._custom,
         }
 
-    def feed(self, event: Event) -> Completion | None:
+    def feed(self, event: Event) -> Increment | None:
         """Return what an event adds to the answer."""
         data = event.data
         if event.name == "text":
@@ -325,25 +330,43 @@ class _Decoder:
         if event.name == "error":
             raise _reported(as_mapping(data))
         self._cut = event.name == "rest" and not data
+        text = self._alike.text(data)
+        if text is None:
+            return self._increment(self._read(data, may_be_cut=event.name == "rest"))
+        if self._keeps:
+            self._so_far.append(text)
+        return text
+
+    def _read(self, data: bytes, *, may_be_cut: bool) -> str:
         try:
             said = _READER.event(data, self._notes)
         except MalformedResponseError:
-            if event.name != "rest":
+            if not may_be_cut:
                 raise
             self._cut = True  # the last line was cut: not malformed, incomplete
-            return None
+            return ""
         if said is None:
-            return None
+            return ""
         if _is_error(said):
             raise _reported(as_mapping(data))
-        if (kind := said.get("type")) is not None:
-            self._has_end = True
-            handle = self._events.get(kind)
-            return self._increment(handle(said, data)) if handle else None
-        return self._increment(self._line(said, data))
+        self._is_piece = self._keeps = False
+        kind = said.get("type")
+        text = self._line(said, data) if kind is None else self._event(kind, said, data)
+        if text and self._is_piece and not self._fresh:
+            self._alike.learn(data, text)
+        return text
 
-    def _increment(self, text: str) -> Completion | None:
-        return Completion([Choice(text)], created=self._created) if text else None
+    def _event(self, kind: str, said: _Answer, data: bytes) -> str:
+        self._has_end = True
+        handle = self._events.get(kind)
+        self._is_piece = handle is _piece
+        return handle(said, data) if handle else ""
+
+    def _increment(self, text: str) -> Increment | None:
+        if not text or not self._fresh:
+            return text or None
+        self._fresh = False
+        return Completion([Choice(text)], created=self._created)
 
     def _line(self, said: _Answer, data: bytes) -> str:
         if self._created is None:
@@ -361,21 +384,23 @@ class _Decoder:
             self._finish_reason = reason
             self._raw = finite(as_mapping(data))
         text, is_piece = _content(choice)
-        if is_piece or self._mode == "delta" or not text:
-            return self._recapless(text, choice) if not is_piece else text
-        return self._cumulative(text, choice)
+        if not is_piece and text and self._mode != "delta":
+            return self._cumulative(text, choice)
+        self._is_piece = not reason
+        return text if is_piece else self._recapless(text, choice)
 
     def _recapless(self, text: str, choice: _Choice) -> str:
         """Return a piece; nothing if it is a last line that repeats the whole text."""
         if not self._auto:
             return text
-        if choice.get("finish_reason") and text and text == self._so_far:
+        if choice.get("finish_reason") and text and text == "".join(self._so_far):
             return ""
-        self._so_far += text
+        self._so_far.append(text)
+        self._keeps = True
         return text
 
     def _cumulative(self, text: str, choice: _Choice) -> str:
-        known = self._so_far
+        known = "".join(self._so_far)
         if self._mode == "auto":
             if known and choice.get("finish_reason") and text == known:
                 return ""
@@ -386,7 +411,7 @@ class _Decoder:
             return self._recapless(text, choice)
         if not text.startswith(known):
             raise MalformedResponseError("a cumulative line does not extend the text before it")
-        self._so_far = text
+        self._so_far = [text]
         return text[len(known) :]
 
     def _run_facts(self, _said: _Answer, data: bytes) -> str:
@@ -438,6 +463,14 @@ class _Decoder:
             citations=self._sources.citations(),
             metadata=noted(self._metadata, self._notes),
         )
+
+
+def _text_of(data: bytes) -> str | None:
+    said: _Answer = _READER.event(data, {}) or {}
+    choices = said.get("choices")
+    if said.get("type") is not None or not choices:
+        return said.get("delta")
+    return _content(min(choices, key=lambda choice: choice.get("index") or 0))[0]
 
 
 def _piece(said: _Answer, data: bytes) -> str:

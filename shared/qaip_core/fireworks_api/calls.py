@@ -19,7 +19,7 @@ from qaip_core.fireworks_api.errors import translated_errors
 from qaip_core.fireworks_api.log import logger
 from qaip_core.fireworks_api.models import read
 from qaip_core.framing import Event
-from qaip_core.types import Completion
+from qaip_core.types import Choice, Completion
 
 __all__ = ["Call"]
 
@@ -44,6 +44,8 @@ class _Chunks:
     def feed(self, event: Event) -> Completion | None:
         """Return what an event adds to the answer."""
         increment = self._decoder.feed(event) or Completion([])
+        if isinstance(increment, str):
+            increment = Completion([Choice(increment)])
         self.ended = self._decoder.ended
         chunk = None if self.ended else _parse(event.data)
         if chunk is None:
