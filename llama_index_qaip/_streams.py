@@ -127,22 +127,23 @@ def streamed_async(tell: Decorator) -> Callable[[F], F]:
 
 
 def _read(stream: Growing[R], told: Generator[R, None, None]) -> Generator[R, None, None]:
-    dispatchers, shown = _dispatchers(), None
+    dispatchers = _dispatchers()
     try:
         for response in told:
-            if response is shown:  # the last one, read past the decorator
-                continue
             try:
                 yield response
                 if _is_heard(dispatchers):
                     continue
                 for increment in stream.increments:
                     stream.missed = late = stream.grow(increment)
-                    if _is_heard(dispatchers):
+                    if _is_last(increment) or _is_heard(dispatchers):
                         break
                     yield late
-                else:
-                    shown = stream.missed
+            except GeneratorExit as leaving:
+                with suppress(GeneratorExit):
+                    told.throw(leaving)
+                leaving.__traceback__ = None  # some handlers keep it
+                return
             except BaseException as error:
                 told.throw(error)
                 raise
@@ -151,22 +152,23 @@ def _read(stream: Growing[R], told: Generator[R, None, None]) -> Generator[R, No
 
 
 async def _aread(stream: GrowingAsync[R], told: AsyncGenerator[R, None]) -> AsyncGenerator[R, None]:
-    dispatchers, shown = _dispatchers(), None
+    dispatchers = _dispatchers()
     try:
         async for response in told:
-            if response is shown:  # the last one, read past the decorator
-                continue
             try:
                 yield response
                 if _is_heard(dispatchers):
                     continue
                 async for increment in stream.increments:
                     stream.missed = late = stream.grow(increment)
-                    if _is_heard(dispatchers):
+                    if _is_last(increment) or _is_heard(dispatchers):
                         break
                     yield late
-                else:
-                    shown = stream.missed
+            except GeneratorExit as leaving:
+                with suppress(GeneratorExit, StopAsyncIteration):  # the latter: closed already
+                    await told.athrow(leaving)
+                leaving.__traceback__ = None  # some handlers keep it
+                return
             except BaseException as error:
                 with suppress(StopAsyncIteration):  # it was closed already
                     await told.athrow(error)
@@ -189,3 +191,7 @@ def _is_heard(dispatchers: Sequence[Any]) -> bool:
             if type(handler) is not NullEventHandler:
                 return True
     return False
+
+
+def _is_last(increment: Increment) -> bool:
+    return not isinstance(increment, str) and increment.last

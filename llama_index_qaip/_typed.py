@@ -33,7 +33,7 @@ def span(method: F) -> F:
 
 def _sighted(decorated: Any) -> Any:
     """Keep the signature of a method, which LlamaIndex makes anew for every call of it."""
-    method: Any = getattr(decorated, "__wrapped__", None)
+    method: Any = getattr(decorated, "__wrapped__", decorated)
     if isinstance(method, FunctionType):
         method.__signature__ = inspect.signature(method)  # type: ignore[attr-defined]
     return decorated

@@ -148,6 +148,21 @@ def test_both_clients_have_the_same_methods() -> None:
         assert signature.parameters == asynchronous[name].parameters, name
 
 
+@pytest.mark.parametrize("package", ["langchain_qaip", "llama_index_qaip"])
+def test_the_signature_of_a_class_names_its_fields_before_the_class_is_used(package: str) -> None:
+    code = f"""
+import inspect, {package} as package
+for found in (getattr(package, name) for name in package.__all__):
+    if isinstance(fields := getattr(found, "model_fields", None), dict) and "api_key" in fields:
+        taken = inspect.signature(found).parameters.keys()
+        print(found.__name__, *(n for n, f in fields.items() if not {{n, f.alias}} & taken))
+"""
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True)
+    found = [line.split() for line in ran.stdout.splitlines()]
+    assert len(found) >= 5
+    assert [(name, missing) for name, *missing in found if missing] == []
+
+
 LAZY = {
     "qaip_core": FRAMEWORKS | SERVERS,
     "langchain_qaip": {"llama_index", "qaip_sandbox"} | SERVERS - {"anyio"},

@@ -36,7 +36,7 @@ class Caller:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self._forms: dict[tuple[str, str, bool], _Form] = {}
-        self._checked: tuple[Any, ...] = None, {}, [], {}
+        self._checked: tuple[Any, ...] = None, {}, {}, {}
 
     def __reduce__(self) -> tuple[Callable[[], None], tuple[()]]:
         """Pickle, and copy, as None: connections stay where they are."""
@@ -90,11 +90,11 @@ class Caller:
 
     def _params(self, endpoint: Endpoint, given: dict[str, Any]) -> dict[str, Any]:
         """Return the checked parameters; what was checked for the last call is not checked anew."""
-        kinds = [type(value) for value in given.values()]
+        kinds = {name: type(value) for name, value in given.items()}
         known, same, same_kinds, params = self._checked  # as one: other threads have calls, too
-        if known is not endpoint or same != given or same_kinds != kinds:
+        if known is not endpoint or same_kinds != kinds or same != given:  # foreign == may raise
             params = endpoint.check(given)
-            if _UNCHANGING.issuperset(kinds):
+            if _UNCHANGING.issuperset(kinds.values()):
                 self._checked = endpoint, given, kinds, params
         return dict(params)
 

@@ -84,7 +84,8 @@ class _Connections:
 
     def end(self) -> None:
         """Let it report no more: each report has its price."""
-        self._extensions.pop("trace", None)
+        if getattr(self._extensions.get("trace"), "__self__", None) is self:  # not a caller's own
+            del self._extensions["trace"]
 
     def note(self, event: str, info: Any) -> None:
         if self._new is None and event.startswith(_SENDS):
@@ -342,6 +343,7 @@ class _Exchange(_Transaction):
         """Return the end of the body, unless it is `Client.close` that has ended it."""
         if self._pool is not None and self._pool.is_closed:
             raise ServiceConnectionError(_CLOSED)
+        self._response.close()  # the connection is free, while the last increment is handed out
         return b""
 
     def _send(self, step: Send) -> Head:
@@ -585,9 +587,9 @@ class _AsyncExchange(_Transaction):
         try:
             if type(step) is Read:  # first, since it is by far the most frequent
                 if step.seconds is None:
-                    return await anext(self._chunks, b"")
+                    return await anext(self._chunks, b"") or await self._ended()
                 with self._hurried(step.seconds):
-                    return await anext(self._chunks, b"")
+                    return await anext(self._chunks, b"") or await self._ended()
             if type(step) is Send:
                 return await self._send(step)
             if type(step) is Pause:
@@ -596,6 +598,11 @@ class _AsyncExchange(_Transaction):
             return await self._drain()
         except Exception as error:  # noqa: BLE001 -- re-raised if it is not the transport's
             return self._failed(error)
+
+    async def _ended(self) -> bytes:
+        if self._response is not None:  # else another task has left the stream
+            await self._response.aclose()
+        return b""
 
     async def _send(self, step: Send) -> Head:
         await self.close()
@@ -618,8 +625,10 @@ class _AsyncExchange(_Transaction):
         return _head(self._response)
 
     async def _enter(self) -> Any:
-        self._pools = pools = await self._client.pool()
-        return pools.enter()
+        pools = await self._client.pool()
+        http = pools.enter()
+        self._pools = pools
+        return http
 
     async def _drain(self) -> None:
         with suppress(TimeoutError):

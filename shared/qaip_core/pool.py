@@ -6,6 +6,7 @@ than everything else here together.
 
 from __future__ import annotations
 
+import asyncio
 import os
 import socket
 import sys
@@ -248,13 +249,13 @@ class AsyncPools:
         return http
 
     async def leave(self, http: httpx.AsyncClient) -> None:
-        """Give a client back after a call; of those without any, one stays open."""
+        """Give a client back after a call; of those without any, only the first stays open."""
         if http not in self._calls:  # closed in the meantime
             return
         self._calls[http] -= 1
-        for idle in [known for known, calls in self._calls.items() if not calls][1:]:
-            del self._calls[idle]
-            await idle.aclose()
+        if not self._calls[http] and http is not self.first:
+            del self._calls[http]
+            await asyncio.shield(http.aclose())  # a call that is cancelled does not interrupt it
 
     async def aclose(self) -> None:
         """Close all; whoever reads from one gets an error at once."""

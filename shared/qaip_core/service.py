@@ -10,7 +10,7 @@ from __future__ import annotations
 import copy
 import logging
 from collections.abc import Mapping
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, cast
 
 from pydantic import Field, PrivateAttr, SecretStr, ValidationError
 
@@ -21,6 +21,17 @@ from qaip_core.connection import TRANSIENT, Connection, environment
 __all__ = ["Service"]
 
 logger = logging.getLogger("qaip_core")
+
+
+class _Signature:
+    """Builds a class before it is asked how it is called: else one of its bases would answer.
+
+    Classes are built at their first use (``defer_build``), which is later than `help` may ask.
+    """
+
+    def __get__(self, instance: object, owner: type[Service]) -> Any:
+        owner.model_rebuild()
+        return owner.__signature__
 
 
 class Service(Connection):
@@ -48,6 +59,13 @@ class Service(Connection):
 
     _client: Client | None = PrivateAttr(default=None)
     _async_client: AsyncClient | None = PrivateAttr(default=None)
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
+        """Let each class tell its own signature, not that of a base which was used earlier."""
+        super().__pydantic_init_subclass__(**kwargs)
+        if not cls.__pydantic_complete__:
+            cls.__signature__ = cast("Any", _Signature())
 
     def __init__(self, **data: Any) -> None:
         if "stop_sequences" in data:

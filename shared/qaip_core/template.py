@@ -55,7 +55,7 @@ class Template:
             if text and type(text) is str:
                 self._tries = _TRIES
                 return text
-        self._before = _NONE
+        self._before, self._start, self._end = _NONE, 0, 0  # what is in between is empty then
         return None
 
     def learn(self, data: bytes, text: str) -> None:
@@ -182,6 +182,8 @@ def _gaps(one: bytes, other: bytes) -> tuple[list[bytes], list[type]] | None:
     known, kinds, begin = [], [], 0
     for n in range(1, len(ones), 2):
         if ones[n] != others[n]:
+            if others[n + 1].lstrip().startswith(b":"):  # a key: what it names may mean something
+                return None
             known.append(b"".join(others[begin:n]))
             kinds.append(_kind(others[n]))
             begin = n + 1

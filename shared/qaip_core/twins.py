@@ -14,6 +14,8 @@ __all__ = ["twins"]
 T = TypeVar("T", bound=BaseModel)
 _new = object.__new__
 _SLOTS = ("__dict__", "__pydantic_fields_set__", "__pydantic_extra__", "__pydantic_private__")
+# The slots' own descriptors: half of the time that object.__setattr__ takes.
+_SETTERS: list[Any] = [getattr(vars(BaseModel).get(name), "__set__", None) for name in _SLOTS]
 
 
 def twins(original: T) -> Callable[[dict[str, Any]], T]:
@@ -29,10 +31,7 @@ def twins(original: T) -> Callable[[dict[str, Any]], T]:
         return partial(_copied, original)
     cls, values = original.__class__, original.__dict__
     fields_set, extra = original.__pydantic_fields_set__, original.__pydantic_extra__
-    # The slots' own descriptors: half of the time that object.__setattr__ takes.
-    set_values, set_fields_set, set_extra, set_private = (
-        vars(BaseModel)[name].__set__ for name in _SLOTS
-    )
+    set_values, set_fields_set, set_extra, set_private = _SETTERS
 
     def twin(changes: dict[str, Any]) -> T:
         copied = _new(cls)

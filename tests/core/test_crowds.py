@@ -54,6 +54,34 @@ async def test_of_many_streams_connections_few_stay_and_are_used_again() -> None
         await become(lambda: server.open_connections == 0)
 
 
+async def cancelled_after(turns: int, client: AsyncClient) -> bool:
+    """Cancel the last stream of a crowd at some turn of the loop; tell whether it was in time."""
+    streams = [client.stream(*ASKED) for _ in range(STAYING + 4)]
+    for stream in streams:
+        await anext(stream)
+    *others, last = streams
+    for crowd in others[:STAYING], others[STAYING:]:  # one after the other, as they have come
+        await asyncio.gather(*map(rest, crowd))
+    task = asyncio.create_task(rest(last))
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    in_time = task.cancel()
+    await asyncio.wait([task])
+    return in_time
+
+
+async def test_a_task_that_is_cancelled_leaves_no_connection_of_others_open() -> None:
+    with FaultServer() as server:
+        client = asking(server, STREAM)
+        turns = 1  # it has begun to read
+        while await cancelled_after(turns, client):
+            await become(lambda: server.open_connections <= STAYING)
+            turns += 1
+        assert turns > 4
+        await client.close()
+        await become(lambda: server.open_connections == 0)
+
+
 async def test_streams_that_are_left_in_a_crowd_free_their_connections() -> None:
     with FaultServer() as server:
         client = asking(server, STREAM)

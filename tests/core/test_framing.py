@@ -109,6 +109,20 @@ def test_packets_that_end_where_a_line_ends_are_read_as_one_that_does_not(
     assert events(SSE(), iter(chunks)) == events(SSE(), (bytes([b]) for b in body))
 
 
+@pytest.mark.parametrize(
+    "chunks",
+    [
+        [b"data: a\rdata: b\n\n"],
+        [b"event: error\n", b"data: a\n\n"],
+        [b"data: a\r\revent: error\rdata: b\n\n"],
+    ],
+    ids=["another end", "a name", "both"],
+)
+def test_a_packet_after_a_blank_line_may_hold_any_line(chunks: list[bytes]) -> None:
+    chunks = [b": ping\n\n", *chunks]
+    assert events(SSE(), iter(chunks)) == events(SSE(), (bytes([b]) for b in b"".join(chunks)))
+
+
 @given(body=WIRE, cuts=CUTS)
 def test_lines_are_those_of_the_uncut_bytes(body: bytes, cuts: list[int]) -> None:
     decoder = LineDecoder()
@@ -347,6 +361,13 @@ def test_a_limit_is_for_one_event_not_for_the_stream() -> None:
     framing = SSE(100)
     body = b"data: " + b"x" * 60 + b"\n\n"
     assert sum(len(list(framing.feed(body))) for _ in range(50)) == 50
+
+
+def test_the_limit_is_the_same_for_an_event_that_comes_by_itself() -> None:
+    framing = SSE(100)
+    assert list(framing.feed(b": ping\n\n")) == []
+    with pytest.raises(MalformedResponseError, match="exceeds 100 bytes"):
+        list(framing.feed(b"data: " + b"x" * 100 + b"\n\n"))
 
 
 def cost(framing: Framing, start: bytes, piece: bytes) -> float:

@@ -10,8 +10,9 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from qaip_core import Completion, ServiceError
+from qaip_core import Choice, Completion, ServiceError
 from qaip_core.backend import Endpoint
+from qaip_core.backends.dify import COMPLETION
 from qaip_core.errors import MalformedResponseError, ServerReportedError
 from qaip_core.framing import Event
 from qaip_core.types import Increment, add_up
@@ -242,6 +243,17 @@ def check(answer: Completion) -> None:
     if answer.usage:
         counts = answer.usage.as_counts().values()
         assert all(type(count) is int and count >= 0 for count in counts)
+
+
+@pytest.mark.parametrize("endpoint", [e for e in ENDPOINTS.values() if e is not COMPLETION])
+def test_an_empty_finish_reason_is_none(endpoint: Endpoint) -> None:
+    said = {"content": "tea"}
+    choice = {"message": said, "delta": said, "text": "tea", "finish_reason": ""}
+    whole, decoder = endpoint.decode({"choices": [choice]}), endpoint.decoder({})
+    first = decoder.feed(Event(on_wire({"choices": [{**choice, "message": None}]})))
+    assert (whole.text, whole.finish_reason) == ("tea", None)
+    assert first == Completion([Choice("tea")])
+    assert decoder.finish(cut=False) is None
 
 
 def test_no_event_loop_is_needed_to_decode() -> None:

@@ -17,9 +17,11 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from qaip_core import Choice, Completion, ServiceError
+from qaip_core.answer import Answer
 from qaip_core.backend import Endpoint
 from qaip_core.backends import dify, fireworks, pais, perplexity, qaip
-from qaip_core.framing import Event
+from qaip_core.errors import ServerReportedError
+from qaip_core.framing import SSE, Event
 
 # T is a text, U another one, N a number; all are put in as they stand on the wire.
 CHUNKS = [
@@ -251,6 +253,37 @@ def test_an_error_that_was_none_is_seen() -> None:
     check("perplexity", events)
 
 
+def test_an_error_that_begins_with_an_empty_line_is_no_text() -> None:
+    before, text, after = b'{"choices":[{"delta":{"content":', b'"boom"', b"}}]}"
+    error = b'{"error":[{"message":{"a":'.ljust(len(before) - 1) + text + after
+    chunks = [before + piece + after for piece in PLAIN[:3]]
+    body = b"".join(b"data: %b\n\n" % data for data in [*chunks, b"{}", b"\ndata: " + error])
+    events = list(SSE().feed(body))
+    assert events[4] == Event(b"\n" + error)
+    check("fireworks", events)
+    assert heard(SERVICES["fireworks"], events)[4] is ServerReportedError
+
+
+@pytest.mark.parametrize(
+    ("frame", "name", "said"),
+    [
+        (b'{"choices":[{"delta":{"content":T}}],U:"v"}', b'"error"', ServerReportedError),
+        (b'{"choices":[{"delta":{"content":T}}],U : "v"}', b'"error"', ServerReportedError),
+        (
+            b'{"choices":[{"delta":{"content":T,U:"why"}}]}',
+            b'"reasoning_content"',
+            Completion([Choice("d", reasoning="why")]),
+        ),
+        (b'{"choices":[{"delta":{"content":T,U:"v"}}]}', b'"content"', Completion([Choice("v")])),
+    ],
+)
+def test_what_another_name_says_is_heard(frame: bytes, name: bytes, said: Any) -> None:
+    names = [b'"k1"', b'"k2"', b'"k3"', name, b'"k4"']
+    events = framed(frame, *map(b"%b %b 0".__mod__, zip(PLAIN, names, strict=True)))
+    check("perplexity", events)
+    assert heard(SERVICES["perplexity"], events)[3] == said
+
+
 def test_what_is_text_in_two_ways_of_writing_is_read_in_full() -> None:
     frame = b'{"choices":[{"delta":{"content":[{"type":U,"text":T}]}}]}'
     places = [b'"a" "text" 0', b'"b" "text" 0', b'"c" "te\\u0078t" 0', b'"d" "text" 0']
@@ -270,6 +303,13 @@ def test_a_recap_of_pieces_is_dropped() -> None:
     events = [*run(line, PLAIN), *run(last, [b'"abcde"'])]
     check("qaip", events)
     assert heard(SERVICES["qaip"], events)[5] is None
+
+
+def test_pieces_among_lines_are_no_part_of_their_recap() -> None:
+    line, piece, last = LINES[0].replace(b"N", b"1"), LINES[1], LINES[5]
+    events = [*run(line, PLAIN), *run(piece, PLAIN), *run(last, [b'"abcde"'])]
+    check("qaip", events)
+    assert heard(SERVICES["qaip"], events)[10] is None
 
 
 @each_alike
@@ -311,10 +351,12 @@ def test_the_counts_of_the_last_event_stand() -> None:
         assert decoder.rest().metadata["cost"] == {"total_cost": n}
 
 
-def repeated(service: Service, frame: bytes) -> Counter[str]:
+HUNDRED = [b'"tea %d"' % n for n in range(100)]
+
+
+def repeated(service: Service, events: Sequence[Event]) -> Counter[str]:
     """Return how often what is called to decode 100 events of one kind."""
     decoder = service.endpoint.decoder(service.params)
-    events = run(frame, [b'"tea %d"' % n for n in range(100)])
     called: Counter[str] = Counter()
 
     def count(_frame: Any, kind: str, what: Any) -> None:
@@ -334,7 +376,19 @@ def repeated(service: Service, frame: bytes) -> Counter[str]:
 
 @each_alike
 def test_events_that_are_alike_are_not_decoded_in_full(name: str, frame: bytes) -> None:
-    assert repeated(SERVICES[name], frame)["validate_json"] < 10
+    assert repeated(SERVICES[name], run(frame, HUNDRED))["validate_json"] < 10
+
+
+def test_a_message_that_grows_beside_its_pieces_is_not_decoded_in_full() -> None:
+    frame = (
+        b'{"created":N,"usage":{"total_tokens":N,"cost":{"total_cost":0}},%b,"choices":[{"index":0,'
+        b'"message":{"role":"assistant","content":U},"delta":{"role":"assistant","content":T}}]}'
+    ) % SOURCES.replace(b"U", b'"b"')
+    grown = [b'"%b"' % b"".join(HUNDRED[:n]).replace(b'"', b"") for n in range(1, 101)]
+    wire = enumerate(zip(HUNDRED, grown, strict=True))
+    events = [Event(filled(frame, text, whole, b"%d" % n)) for n, (text, whole) in wire]
+    check("perplexity", events)
+    assert repeated(SERVICES["perplexity"], events)["validate_json"] < 10
 
 
 @pytest.mark.parametrize(
@@ -346,7 +400,7 @@ def test_events_that_are_alike_are_not_decoded_in_full(name: str, frame: bytes) 
     ],
 )
 def test_where_no_two_events_are_alike_that_is_soon_given_up(name: str, frame: bytes) -> None:
-    assert repeated(SERVICES[name], frame)["validate_json"] < 120
+    assert repeated(SERVICES[name], run(frame, HUNDRED))["validate_json"] < 120
 
 
 def test_whole_messages_add_what_is_new_in_them() -> None:
@@ -361,6 +415,14 @@ def test_whole_messages_add_what_is_new_in_them() -> None:
         ) == f" {n}"
 
 
+def test_messages_of_one_event_add_what_is_new_in_them() -> None:
+    both = b'{"choices":[{"message":{"content":"a"}},{"message":{"content":"ab"}}]}'
+    events = [Event(both), *run(CHUNKS[7], [b'"abc"'])]
+    first, second = heard(SERVICES["perplexity"], events)[:2]
+    assert [choice.text for choice in first.choices] == ["a", "b"]
+    assert second.text == "c"
+
+
 @each_alike
 def test_texts_are_bare_after_the_first_increment(name: str, frame: bytes) -> None:
     service = SERVICES[name]
@@ -368,3 +430,15 @@ def test_texts_are_bare_after_the_first_increment(name: str, frame: bytes) -> No
     first, *later = [decoder.feed(event) for event in run(frame, PLAIN)]
     assert isinstance(first, Completion)
     assert later == ["b", "c", "d", "e"]
+
+
+@pytest.mark.parametrize("thinks", [False, True])
+@pytest.mark.parametrize("instead", ["", "x"])
+def test_an_error_hands_over_what_came_after_text_was_replaced(instead: str, thinks: bool) -> None:
+    replace = run(RUN[6], [b'"%b"' % instead.encode()])
+    events = [*run(RUN[0], PLAIN), *replace, *run(RUN[0], PLAIN[2:])]
+    decoder, answer = dify.COMPLETION.decoder({}), Answer(thinks=thinks, bare=True)
+    for event in events:
+        if increment := decoder.feed(event):
+            answer.add(increment)
+    assert answer.partial(decoder.rest()).text == f"{instead}cde"

@@ -2,9 +2,11 @@
 
 import asyncio
 import copy
+import gc
 import inspect
 import json
 import pickle
+import weakref
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
@@ -217,7 +219,7 @@ async def test_while_nobody_listens_no_events_are_made_of_a_stream_s_middle(
 
 
 @every_stream
-@pytest.mark.parametrize("first", [0, 1, 5, COUNT - 1])
+@pytest.mark.parametrize("first", [0, 1, 5, COUNT - 1, COUNT, COUNT + 1])
 async def test_who_begins_to_listen_hears_of_all_responses_from_then_on(
     way: str, first: int, make: Make, server: FaultServer, listener: Listener
 ) -> None:
@@ -293,3 +295,25 @@ async def test_an_error_of_the_reader_ends_the_stream_and_is_told(
     ((_, end),) = debug.get_event_pairs(CBEventType.LLM)
     assert end.payload is not None
     assert end.payload[EventPayload.EXCEPTION] is kept.value
+
+
+@every_stream
+async def test_a_handler_that_keeps_the_exception_of_a_reader_who_left_keeps_no_answer(
+    way: str, make: Make, server: FaultServer
+) -> None:
+    server.replies(sse_reply(*[event(content="a")] * 5, end="hang"))
+    debug = LlamaDebugHandler(print_trace_on_end=False)
+    async with make("perplexity", callback_manager=CallbackManager([debug])) as llm:
+        stream = await settled(getattr(llm, way)(asked(way)))
+        is_async = way.startswith("a")
+        last = await anext(stream) if is_async else next(stream)
+        last = await anext(stream) if is_async else next(stream)
+        await settled(stream.aclose() if is_async else stream.close())
+        assert await asyncio.to_thread(server.wait_closed)
+    ((_, end),) = debug.get_event_pairs(CBEventType.LLM)
+    assert end.payload is not None
+    assert isinstance(end.payload[EventPayload.EXCEPTION], GeneratorExit)
+    answer = weakref.ref(last)
+    del last, stream
+    gc.collect()
+    assert answer() is None

@@ -1,8 +1,10 @@
 """The thousandth event costs what the first one did."""
 
+import json
 import time
 from collections.abc import Callable, Sequence
 
+import httpx
 import pytest
 
 from support.faults import speech
@@ -60,6 +62,23 @@ def test_ten_times_the_events_take_ten_times_the_time(subject: Subject, written:
         short, long = (streamed(written, count, text="tea " * 100) for count in (1000, 10_000))
         ratio = _least(lambda: _seconds(asking, long) / _seconds(asking, short), enough=20)
     assert ratio < 20  # it is 10
+
+
+def test_an_event_takes_no_more_than_twice_the_time_that_httpx_and_json_take() -> None:
+    """For what no counter sees: one call of C that does too much."""
+    subject, events = SUBJECTS["fireworks chat.stream"], 2000
+    answer = streamed(speech.FIREWORKS_CHAT, events)
+    with canned() as server, asked(subject, server) as asking, httpx.Client(verify=False) as http:
+
+        def by_hand() -> float:
+            began = time.thread_time()
+            with http.stream("POST", server.url, json={}) as response:
+                lines = [line for line in response.iter_lines() if line.startswith("data: {")]
+                assert len([json.loads(line[6:]) for line in lines]) >= events
+            return time.thread_time() - began
+
+        ratio = _least(lambda: _seconds(asking, answer) / by_hand(), enough=2)
+    assert ratio < 2  # it is less than 1
 
 
 def _seconds(asking: Asked, answer: bytes) -> float:

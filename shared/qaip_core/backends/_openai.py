@@ -199,7 +199,7 @@ def to_choice(choice: WireChoice, message: _Message | None) -> Choice:
         said.get("content") or choice.get("text") or "",
         choice.get("index") or 0,
         said.get("reasoning_content") or "",
-        choice.get("finish_reason"),
+        choice.get("finish_reason") or None,
         tuple(_tool_call(place, call) for place, call in enumerate(calls)) if calls else (),
         logprobs and finite(logprobs),
     )

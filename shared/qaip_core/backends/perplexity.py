@@ -251,9 +251,6 @@ class _Decoder(ChunkDecoder):
         increment = super().feed(event)
         if isinstance(increment, str):
             self._outline.learn(data)
-            self._later.append(increment)
-        elif increment is not None:
-            self._later.extend([choice.text for choice in increment.choices])
         return increment
 
     def _text_of(self, data: bytes) -> str | None:  # noqa: ARG002
@@ -266,7 +263,7 @@ class _Decoder(ChunkDecoder):
         delta = choice.get("delta") or {}
         for name in ("usage", "created"):
             chunk.pop(name, None)
-        choice.pop("message", None)  # it repeats what the delta adds
+        (choice.get("message") or {}).pop("content", None)  # it repeats what the delta adds
         return delta.pop("content", None), chunk
 
     def _catch_up(self) -> None:
@@ -289,6 +286,7 @@ class _Decoder(ChunkDecoder):
         whole = choice.get("message")
         if whole and choice.get("delta") is None:
             delta.text = self._longer(whole.get("content") or "")
+        self._later.append(delta.text)
         return delta
 
     def _longer(self, text: str) -> str:
