@@ -264,13 +264,25 @@ class AsyncPools:
             await http.aclose()
 
 
+_OPEN: dict[AsyncPools, asyncio.AbstractEventLoop] = {}
+"""Held until they are closed: the collector would close their sockets behind the event loop's back,
+which would then take the next connection with the number of one of them for that one."""
+
+
 async def close_with_loop(pools: AsyncPools) -> AsyncGenerator[None, None]:
     """Close connections when their event loop shuts down, or when nobody holds them any more.
 
     Event loops close the async generators that are still open, before they end: so the
     connections are closed in time, without any call by the user.
     """
+    for known, loop in _OPEN.copy().items():
+        if loop.is_closed():  # without a word to its generators
+            _OPEN.pop(known, None)
+    _OPEN[pools] = asyncio.get_running_loop()
     try:
         yield
     finally:
-        await pools.aclose()
+        try:
+            await pools.aclose()
+        finally:
+            _OPEN.pop(pools, None)
