@@ -5,6 +5,7 @@ BIN := $(VENV)/bin
 LATEST := $(VENV)-latest
 PEERS := $(VENV)-peers
 PEERS_LLAMA := $(VENV)-peers-llama-index
+BENCH := $(VENV)-bench
 ORACLES := $(VENV)-oracles
 ORACLE_NAMES := $(basename $(notdir $(wildcard tests/oracles/requirements/*.txt)))
 DOCS ?= docs
@@ -14,8 +15,9 @@ export DOCS ASK BACKEND
 SECONDS ?= 180
 CALLS ?= 0
 SEED ?= 0
+QUICK ?=
 
-.PHONY: demo test test-browser test-latest test-oracles soak peers lint types check constraints clean
+.PHONY: demo test test-browser test-latest test-oracles soak peers bench count lint types check constraints clean
 
 demo: $(VENV)/.demo
 	@$(BIN)/python examples/quickstart.py
@@ -62,6 +64,22 @@ peers: $(PEERS)/.ready $(PEERS_LLAMA)/.ready
 	$(PEERS_LLAMA)/bin/python benchmarks/peers/faults.py llama-index --write
 	$(PEERS)/bin/python -m pytest tests/langchain/test_comparison.py
 	$(PEERS_LLAMA)/bin/python -m pytest tests/llama_index/test_comparison.py
+
+# What an event, a call, an import cost, beside other packages, each framework in an environment
+# that has them; writes docs/performance.md. QUICK=1 takes two minutes, without them, and writes nothing.
+ifeq ($(QUICK),)
+bench: $(PEERS)/.ready $(BENCH)/.ready
+	$(PEERS)/bin/python benchmarks/speed/run.py langchain --write
+	$(BENCH)/bin/python benchmarks/speed/run.py llama-index --write
+	$(BENCH)/bin/python benchmarks/speed/page.py
+else
+bench: $(VENV)/.dev
+	$(BIN)/python benchmarks/speed/run.py --quick
+endif
+
+# Counts anew what one event and one call take in instructions; the tests allow a quarter more.
+count: $(VENV)/.dev
+	PYTHONPATH=tests $(BIN)/python -m support.speed.count --write
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
@@ -118,6 +136,16 @@ $(PEERS_LLAMA)/.ready: pyproject.toml constraints.txt
 		-e '.[all,dev,peers-llama-index]'
 	@touch $@
 
+# litellm asks for older and for newer versions than the ones that are tested.
+$(BENCH)/.ready: pyproject.toml constraints.txt
+	@echo "Installing the other packages in $(BENCH) (once) ..."
+	@$(PYTHON) -m venv $(BENCH)
+	@$(BENCH)/bin/python -m pip install --quiet --disable-pip-version-check uv
+	@grep -vE '^(certifi|openai|python-dateutil)==' constraints.txt > $(BENCH)/constraints.txt
+	@$(BENCH)/bin/uv pip install --quiet --python $(BENCH)/bin/python \
+		-c $(BENCH)/constraints.txt -e '.[all,bench]'
+	@touch $@
+
 # One of the clients may want a newer certifi than the package index has, see test-latest.
 $(ORACLES)/%/.ready: tests/oracles/requirements/%.txt | $(LATEST)/bin/uv
 	@echo "Installing the clients of $* in $(ORACLES) (once) ..."
@@ -135,4 +163,4 @@ constraints: $(VENV)/.dev
 		pyproject.toml -o constraints.txt
 
 clean:
-	rm -rf $(VENV) $(LATEST) $(PEERS) $(PEERS_LLAMA) $(ORACLES) build dist .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(LATEST) $(PEERS) $(PEERS_LLAMA) $(BENCH) $(ORACLES) build dist .mypy_cache .pytest_cache .ruff_cache
