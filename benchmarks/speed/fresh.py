@@ -1,6 +1,6 @@
 """What a fresh interpreter has to do: import a package, make an object, ask for the first time.
 
-Run by `measure_fresh` in processes of its own: ``fresh.py import MODULE``, or
+Run by `speed.once` in processes of its own: ``fresh.py import MODULE``, or
 ``fresh.py call LAYER SUBJECT URL``; prints CPU and wall seconds.
 """
 
