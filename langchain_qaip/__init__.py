@@ -4,6 +4,7 @@ Qaip, Fireworks, VMware Private AI Services, Perplexity and Dify: chat models, t
 retrievers that return cited Documents.
 """
 
+from collections.abc import Mapping
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -45,9 +46,14 @@ __all__ = [
     "register_providers",
 ]
 
-_LATER = {
+_LATER: Mapping[str, tuple[str, ...]] = {
     "llms": ("PAISLLM", "DifyLLM", "FireworksLLM", "PerplexityLLM", "QaipLLM"),
     "retrievers": ("CitationRetriever",),
+    "qaip": (),
+    "fireworks": (),
+    "pais": (),
+    "perplexity": (),
+    "dify": (),
 }
 
 _register()

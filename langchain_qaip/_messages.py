@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, cast
 
 from langchain_core.documents import Document
@@ -30,6 +30,7 @@ __all__ = [
     "to_annotations",
     "to_call",
     "to_chunk",
+    "to_documents",
     "to_message",
     "to_turns",
     "to_usage",
@@ -192,8 +193,17 @@ def documents(message: BaseMessage) -> list[Document]:
     """
     if not isinstance(message, BaseMessage):
         raise InvalidParameterError(f"documents() takes one message, not {type(message).__name__}")
+    return _distinct(message.additional_kwargs.get("citations") or _annotated(message))
+
+
+def to_documents(found: Iterable[Citation]) -> list[Document]:
+    """Return what a search found as Documents; a source that is listed twice is one."""
+    return _distinct(citation.as_dict() for citation in found)
+
+
+def _distinct(citations: Iterable[Mapping[str, Any]]) -> list[Document]:
     known: dict[str, Document] = {}
-    for citation in message.additional_kwargs.get("citations") or _annotated(message):
+    for citation in citations:
         facts = {k: v for k, v in citation.items() if k not in ("id", "text", "spans")}
         document = Document(id=citation["id"], page_content=citation["text"], metadata=facts)
         known.setdefault(citation["id"] or f"source {len(known)}", document)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal, Self, TypeVar, cast
+from typing import Any, Literal, TypeVar, cast
 
 from langchain_core.language_models.base import LangSmithParams
-from pydantic import ConfigDict, model_validator
 
+from langchain_qaip._connected import Translated
 from langchain_qaip._translator import provider
 from langchain_qaip.errors import as_langchain
 from qaip_core import Choice, Completion
@@ -16,7 +16,6 @@ from qaip_core.backend import COMMON
 from qaip_core.connection import base_url
 from qaip_core.errors import InvalidParameterError, ServiceError
 from qaip_core.service import Service
-from qaip_core.version import DISTRIBUTION, version
 
 __all__ = ["Model", "combined", "in_order", "llm_output", "sighted"]
 
@@ -25,39 +24,13 @@ _OWN = frozenset({"stream"})  # keywords that LangChain itself reads
 _OF_CALLS = frozenset({*COMMON, "stop", "extra_body"})  # fields that a call may replace
 
 
-class Model(Service):
+class Model(Translated, Service):
     """What a chat model and a text LLM have in common."""
-
-    model_config = ConfigDict(
-        extra="forbid",
-        arbitrary_types_allowed=True,
-        hide_input_in_errors=True,
-        protected_namespaces=(),
-        populate_by_name=True,
-        defer_build=True,  # who imports ten classes uses one of them
-    )
-
-    def __init__(self, **data: Any) -> None:
-        with as_langchain():
-            super().__init__(**data)
-
-    @model_validator(mode="after")
-    def _set_qaip_version(self) -> Self:
-        """Tell traces which version of this package made an answer."""
-        stamp: Any = getattr(self, "_add_version", None)
-        if stamp:
-            stamp(DISTRIBUTION, version())
-        return self
 
     @classmethod
     def is_lc_serializable(cls) -> bool:
         """Return True: the class round-trips through LangChain's load and dump."""
         return True
-
-    @property
-    def lc_secrets(self) -> dict[str, str]:
-        """The environment variable that the key is read from when an object is loaded."""
-        return {"api_key": self.endpoint.backend.key_env[0]}
 
     @property
     def lc_attributes(self) -> dict[str, Any]:

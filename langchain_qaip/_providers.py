@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from langchain_qaip import chat_models
 from langchain_qaip._translator import provider
 from qaip_core.errors import ConfigurationError
 
@@ -36,7 +35,12 @@ def register_providers() -> None:
         raise ConfigurationError(
             "this version of langchain keeps its providers elsewhere: make the object yourself"
         )
-    for name in chat_models.__all__:
-        known = provider(getattr(chat_models, name).endpoint.backend.name)
+    import langchain_qaip as ours
+
+    for name in ours.__all__:
+        if not name.startswith("Chat"):
+            continue
+        endpoint = getattr(ours, name).endpoint
+        known = "-".join(filter(None, (provider(endpoint.backend.name), endpoint.kind)))
         for spelling in (known, known.replace("-", "_")):  # LangChain looks for either
             table.setdefault(spelling, (_MODULE, name, _make))

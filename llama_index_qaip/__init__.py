@@ -5,6 +5,10 @@ Five LLMs (`Qaip`, `Fireworks`, `PAIS`, `Perplexity`, `Dify`); where the service
 sources alone.
 """
 
+from collections.abc import Mapping
+from importlib import import_module
+from typing import Any
+
 try:
     import llama_index.core as _core  # noqa: F401
 except ModuleNotFoundError as error:
@@ -33,3 +37,24 @@ __all__ = [
     "ServiceError",
     "ServiceLLM",
 ]
+
+_LATER: Mapping[str, tuple[str, ...]] = {
+    "qaip": (),
+    "fireworks": (),
+    "pais": (),
+    "perplexity": (),
+    "dify": (),
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a module at its first use: most applications use one service."""
+    for module, names in _LATER.items():
+        if name == module or name in names:
+            found = import_module(f"{__name__}.{module}")
+            return found if name == module else getattr(found, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

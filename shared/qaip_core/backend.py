@@ -1,11 +1,13 @@
-"""What a service *is*, as data: `Backend`, its `Endpoint`s, their `Params`."""
+"""What a service *is*, as data: `Backend`, its `Endpoint`s and `Operation`s, their `Params`."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, KeysView, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Annotated, Any, ClassVar, Generic, Protocol, TypeAlias, TypeVar
+from string import Formatter
+from typing import Annotated, Any, ClassVar, Generic, Literal, Protocol, TypeAlias, TypeVar
+from urllib.parse import quote
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 
@@ -16,12 +18,14 @@ from qaip_core.types import Completion, Increment, Prompt
 
 __all__ = [
     "COMMON",
+    "Action",
     "Backend",
     "Decoder",
     "Endpoint",
-    "Listing",
+    "Operation",
     "Params",
     "Stops",
+    "Upload",
     "Wire",
     "as_list",
     "event_stream",
@@ -137,69 +141,15 @@ class Backend:
     named_headers: Mapping[str, str] = field(default_factory=lambda: {"x-request-id": "request_id"})
 
 
-@dataclass(frozen=True, slots=True)
-class Endpoint:
-    """One operation of a service that answers a prompt.
+class Action:
+    """What a service does when it is asked, and what it takes for that."""
 
-    Parameters:
-        backend: the service.
-        path: below the base URL.
-        params: the model of its parameters.
-        encode: prompt, checked parameters and whether to stream, to the JSON body.
-        decode: a whole body, already JSON, to the answer.
-        decoder: makes the decoder of one stream, from the checked parameters.
-        required: the parameters without which nothing is sent.
-        framing: chooses the framing by the media type of the response.
-        accept: the Accept header of a streamed call.
-        cites: whether answers come with sources.
-        markers: whether the service writes ``[n]`` for its n-th citation.
-        thinks: whether a leading ``<think>`` is reasoning.
-        chat: whether it takes turns, not one text.
-        parts: the kinds of content that a turn may hold besides text.
-        formats: the kinds of ``response_format`` that the service itself enforces.
-        models: the list of the models it serves, where it publishes one.
-        contexts: tokens that prompt and answer share, of the models for which that is known, by
-            the last part of their names.
-        model: what to call the model where the service names none.
-        must_stream: whether a whole answer has to be asked for as a stream.
-        repair: another body to try once after an error; None to give up.
-        cancel: path and body of the request that stops a running stream, from its decoder.
-    """
+    __slots__ = ()
 
     backend: Backend
     path: str
     params: type[Params]
-    encode: Callable[[Prompt, dict[str, Any], bool], dict[str, Any]]
-    decode: Callable[[Any], Completion]
-    decoder: Callable[[Mapping[str, Any]], Decoder]
-    required: tuple[str, ...] = ()
-    framing: Callable[[str], Framing] = event_stream
-    accept: str = "text/event-stream"
-    cites: bool = False
-    markers: bool = True
-    thinks: bool = False
-    chat: bool = True
-    parts: frozenset[str] = frozenset()
-    formats: frozenset[str] = frozenset()
-    models: Listing[Any] | None = None
-    contexts: Mapping[str, int] = field(default_factory=dict)
-    model: str | None = None
-    must_stream: Callable[[Mapping[str, Any]], bool] = field(default=lambda _: False)
-    repair: Callable[[Exception, dict[str, Any]], dict[str, Any] | None] = field(
-        default=lambda _error, _body: None
-    )
-    cancel: Callable[[Any, Mapping[str, Any]], tuple[str, dict[str, Any]] | None] = field(
-        default=lambda _decoder, _body: None
-    )
-
-    @property
-    def stops(self) -> bool:
-        """Whether the service itself takes stop sequences."""
-        return self.takes("stop")
-
-    def context_of(self, model: str | None) -> int | None:
-        """Return the tokens that prompt and answer share; None where that is not known."""
-        return self.contexts.get((model or "").rpartition("/")[2])
+    required: tuple[str, ...]
 
     @property
     def names(self) -> KeysView[str]:
@@ -246,6 +196,81 @@ class Endpoint:
                 f"{self.backend.title}: a parameter holds what JSON cannot"
             ) from None
 
+    def at(self, params: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+        """Return the path, its placeholders filled, and the parameters that are not in it."""
+        if "{" not in self.path:
+            return self.path, dict(params)
+        places = _places(self.path)
+        parts = {name: quote(str(params[name]), safe="") for name in places}
+        return self.path.format(**parts), {k: v for k, v in params.items() if k not in places}
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint(Action):
+    """One operation of a service that answers a prompt.
+
+    Parameters:
+        backend: the service.
+        path: below the base URL; parameters of the names in braces are filled in.
+        params: the model of its parameters.
+        encode: prompt, checked parameters and whether to stream, to the JSON body.
+        decode: a whole body, already JSON, to the answer.
+        decoder: makes the decoder of one stream, from the checked parameters.
+        required: the parameters without which nothing is sent.
+        framing: chooses the framing by the media type of the response.
+        accept: the Accept header of a streamed call.
+        kind: tells a service's later ways of answering from its first, such as "agent".
+        cites: whether answers come with sources.
+        markers: whether the service writes ``[n]`` for its n-th citation.
+        thinks: whether a leading ``<think>`` is reasoning.
+        chat: whether it takes turns, not one text.
+        parts: the kinds of content that a turn may hold besides text.
+        formats: the kinds of ``response_format`` that the service itself enforces.
+        models: the list of the models it serves, where it publishes one.
+        contexts: tokens that prompt and answer share, of the models for which that is known, by
+            the last part of their names.
+        model: what to call the model where the service names none.
+        must_stream: whether a whole answer has to be asked for as a stream.
+        repair: another body to try once after an error; None to give up.
+        cancel: path and body of the request that stops a running stream, from its decoder.
+    """
+
+    backend: Backend
+    path: str
+    params: type[Params]
+    encode: Callable[[Prompt, dict[str, Any], bool], dict[str, Any]]
+    decode: Callable[[Any], Completion]
+    decoder: Callable[[Mapping[str, Any]], Decoder]
+    required: tuple[str, ...] = ()
+    framing: Callable[[str], Framing] = event_stream
+    accept: str = "text/event-stream"
+    kind: str | None = None
+    cites: bool = False
+    markers: bool = True
+    thinks: bool = False
+    chat: bool = True
+    parts: frozenset[str] = frozenset()
+    formats: frozenset[str] = frozenset()
+    models: Operation[Any] | None = None
+    contexts: Mapping[str, int] = field(default_factory=dict)
+    model: str | None = None
+    must_stream: Callable[[Mapping[str, Any]], bool] = field(default=lambda _: False)
+    repair: Callable[[Exception, dict[str, Any]], dict[str, Any] | None] = field(
+        default=lambda _error, _body: None
+    )
+    cancel: Callable[[Any, Mapping[str, Any]], tuple[str, dict[str, Any]] | None] = field(
+        default=lambda _decoder, _body: None
+    )
+
+    @property
+    def stops(self) -> bool:
+        """Whether the service itself takes stop sequences."""
+        return self.takes("stop")
+
+    def context_of(self, model: str | None) -> int | None:
+        """Return the tokens that prompt and answer share; None where that is not known."""
+        return self.contexts.get((model or "").rpartition("/")[2])
+
 
 @cache
 def _names(params: type[Params]) -> KeysView[str]:
@@ -253,19 +278,61 @@ def _names(params: type[Params]) -> KeysView[str]:
     return params.model_fields.keys()
 
 
+@cache
+def _places(path: str) -> frozenset[str]:
+    """Return the names of the placeholders in a path."""
+    return frozenset(name for _, name, _, _ in Formatter().parse(path) if name)
+
+
 @dataclass(frozen=True, slots=True)
-class Listing(Generic[T]):
-    """One read-only operation of a service (GET), which may be repeated freely.
+class Upload:
+    """A file and its form fields, as the body of a request.
+
+    Parameters:
+        name: the file's name.
+        content: its bytes.
+        media_type: what they are, such as "image/png".
+        fields: the other fields of the form.
+    """
+
+    name: str
+    content: bytes = field(repr=False)
+    media_type: str = "application/octet-stream"
+    fields: Mapping[str, str] = field(default_factory=dict)
+
+
+def _as_it_is(values: Any) -> Any:
+    return values
+
+
+@dataclass(frozen=True, slots=True)
+class Operation(Action, Generic[T]):
+    """One operation of a service that answers with data, not with words.
 
     Parameters:
         backend: the service.
-        path: below the base URL.
-        decode: a JSON body to what it means.
+        path: below the base URL; parameters of the names in braces are filled in.
+        decode: a JSON body to what it means; a body that is empty is None.
+        params: the model of its parameters: those that are not in the path are the query of a
+            GET or DELETE, else the fields of the body.
+        required: the parameters without which nothing is sent.
+        method: the HTTP method.
+        encode: checked parameters to the JSON body, or to an `Upload`.
+        base: its own base URL, from the service's.
+        is_safe: whether it changes nothing and is not billed, so that it may be repeated freely.
+        may_be_empty: whether it may answer without a body.
     """
 
     backend: Backend
     path: str
     decode: Callable[[Any], T]
+    params: type[Params] = Params
+    required: tuple[str, ...] = ()
+    method: Literal["GET", "POST", "PATCH", "PUT", "DELETE"] = "GET"
+    encode: Callable[[dict[str, Any]], dict[str, Any] | Upload] = _as_it_is
+    base: Callable[[str], str] = _as_it_is
+    is_safe: bool = True
+    may_be_empty: bool = False
 
 
 def refuse_unknown(given: Mapping[str, Any], known: Sequence[str], owner: str) -> None:

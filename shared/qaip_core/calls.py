@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
+from urllib.parse import urlencode
 
 from pydantic_core import to_json
 
-from qaip_core.backend import Endpoint, Listing
+from qaip_core.backend import Endpoint, Operation, Upload
 from qaip_core.connection import Settings
 from qaip_core.errors import InvalidParameterError
 from qaip_core.flow import Ask, Call, Send
@@ -20,6 +21,7 @@ __all__ = ["Caller"]
 
 
 _UNCHANGING = frozenset({str, int, float, bool})
+_WITHOUT_BODY = frozenset({"GET", "DELETE"})
 
 
 def _nothing() -> None:
@@ -74,9 +76,10 @@ class Caller:
         more = {**settings.extra_body, **extra}
         known = {**params, **more}
         stream = stream or endpoint.must_stream(known)
-        body: dict[str, Any] = endpoint.encode(prompt, params, stream)
+        path, rest = endpoint.at(params)
+        body: dict[str, Any] = endpoint.encode(prompt, rest, stream)
         return Call(
-            **self._common(endpoint.path),
+            **self._common(settings.base_url + path),
             endpoint=endpoint,
             body={**body, **more},
             policy=settings.policy,
@@ -98,16 +101,37 @@ class Caller:
                 self._checked = endpoint, given, kinds, params
         return dict(params)
 
-    def reading(self, listing: Listing[Any]) -> Ask:
-        """Return the request of a read-only operation; it may be repeated freely."""
-        policy = replace(self.settings.policy, retry_unanswered=True)
-        return Ask(**self._common(listing.path), body=None, policy=policy)
+    def asking(self, operation: Operation[Any], values: Mapping[str, Any]) -> Ask:
+        """Return the request of an operation.
 
-    def _common(self, path: str) -> dict[str, Any]:
+        Parameters:
+            operation: what is asked for.
+            values: its parameters by their Python names, plus ``extra_body``.
+
+        Raises:
+            InvalidParameterError: a name is unknown or a value out of range.
+        """
+        settings = self.settings
+        given = dict(values)
+        extra = given.pop("extra_body", None) or {}
+        path, params = operation.at(operation.check(given))
+        url = operation.base(settings.base_url) + path
+        in_url = operation.method in _WITHOUT_BODY
+        if in_url and params:
+            url += "?" + urlencode({k: _in_query(v) for k, v in params.items()}, doseq=True)
+        policy = settings.policy
+        return Ask(
+            **self._common(url),
+            method=operation.method,
+            body=None if in_url else operation.encode({**params, **extra}),
+            policy=replace(policy, retry_unanswered=True) if operation.is_safe else policy,
+        )
+
+    def _common(self, url: str) -> dict[str, Any]:
         settings = self.settings
         return {
             "backend": settings.backend,
-            "url": settings.base_url + path,
+            "url": url,
             "headers": settings.headers,
             "env": settings.backend.key_env[0],
             "fresh_key": callable(settings.key),
@@ -134,14 +158,21 @@ class Caller:
             key: the key, if there is one.
             own: whether that client was made here.
         """
-        if own and step.content is not None and not http.cookies:
-            return self._like_others(http, step, key, step.content)
+        content = step.content
+        if own and step.method == "POST" and isinstance(content, bytes) and not http.cookies:
+            return self._like_others(http, step, key, content)
+        headers = self.headers(step.headers, key)
+        body: dict[str, Any] = {"content": content}
+        if isinstance(content, Upload):
+            del headers["content-type"]  # httpx writes it, with the boundary of the form
+            file = content.name, content.content, content.media_type
+            body = {"data": dict(content.fields), "files": {"file": file}}
         return http.build_request(
             step.method,
             step.url,
-            headers=self.headers(step.headers, key),
-            content=step.content,
+            headers=headers,
             timeout=tuple(self.settings.timeouts.values()),  # httpx2 does not take httpx's class
+            **body,
         )
 
     def _like_others(self, http: Any, step: Send, key: str | None, content: bytes) -> Any:
@@ -158,7 +189,8 @@ class Caller:
     def cancellation(self, call: Call) -> tuple[str, bytes] | None:
         """Return URL and body of the request that ends a run whose reader has left."""
         decoder = call.decoder
-        stop = None if decoder is None else call.endpoint.cancel(decoder, call.body or {})
+        body = call.body if isinstance(call.body, dict) else {}
+        stop = None if decoder is None else call.endpoint.cancel(decoder, body)
         return (self.settings.base_url + stop[0], to_json(stop[1])) if stop else None
 
 
@@ -198,6 +230,11 @@ class _Form:
             stream=type(first.stream)(content),
             extensions={"timeout": timeouts},
         )
+
+
+def _in_query(value: Any) -> Any:
+    """Return a value as it stands in a URL."""
+    return str(value).lower() if isinstance(value, bool) else value
 
 
 def _as_stops(stop: Any) -> Sequence[str]:

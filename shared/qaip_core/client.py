@@ -17,7 +17,7 @@ from typing import Any, cast
 
 from pydantic import SecretStr
 
-from qaip_core.backend import Endpoint, Listing, T
+from qaip_core.backend import Endpoint, Operation, T
 from qaip_core.calls import Caller
 from qaip_core.connection import Settings
 from qaip_core.errors import (
@@ -231,13 +231,18 @@ class Client(Caller):
         """Return what `stream` does, but plain text as a bare ``str``: most of what comes is."""
         return self._drive(self.call(endpoint, prompt, values, stream=True, bare=True))
 
-    def fetch(self, listing: Listing[T]) -> T:
-        """Return what a read-only operation answers.
+    def fetch(self, operation: Operation[T], values: Mapping[str, Any] | None = None) -> T:
+        """Return what an operation answers.
+
+        Parameters:
+            operation: what is asked for.
+            values: its parameters by their Python names.
 
         Raises:
+            InvalidParameterError: a parameter is unknown, out of range, or missing.
             ServiceError: see `qaip_core.errors`.
         """
-        steps = fetch(self.reading(listing), listing.decode)
+        steps = fetch(self.asking(operation, values or {}), operation)
         exchange = _Exchange(self)
         reply: Any = None
         try:
@@ -431,13 +436,18 @@ class AsyncClient(Caller):
         """Return what `stream` does, but plain text as a bare ``str``: most of what comes is."""
         return self._increments(self.call(endpoint, prompt, values, stream=True, bare=True))
 
-    async def fetch(self, listing: Listing[T]) -> T:
-        """Return what a read-only operation answers.
+    async def fetch(self, operation: Operation[T], values: Mapping[str, Any] | None = None) -> T:
+        """Return what an operation answers.
+
+        Parameters:
+            operation: what is asked for.
+            values: its parameters by their Python names.
 
         Raises:
+            InvalidParameterError: a parameter is unknown, out of range, or missing.
             ServiceError: see `qaip_core.errors`.
         """
-        steps = fetch(self.reading(listing), listing.decode)
+        steps = fetch(self.asking(operation, values or {}), operation)
         exchange = _AsyncExchange(self)
         reply: Any = None
         try:

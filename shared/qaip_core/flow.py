@@ -23,7 +23,7 @@ from typing import Any, Literal, TypeAlias
 from pydantic_core import from_json, to_json
 
 from qaip_core.answer import Answer
-from qaip_core.backend import Backend, Decoder, Endpoint, T
+from qaip_core.backend import Backend, Decoder, Endpoint, Operation, T, Upload
 from qaip_core.errors import (
     IncompleteStreamError,
     InvalidParameterError,
@@ -114,8 +114,9 @@ class Ask:
     Parameters:
         backend: the service.
         url: the full URL.
-        body: the JSON body; None for a GET.
+        body: the JSON body, or a file; None for none.
         policy: waiting and retrying.
+        method: the HTTP method.
         accept: the Accept header.
         headers: beyond those that every request has; never the key.
         env: the environment variable of the key, for hints.
@@ -129,8 +130,9 @@ class Ask:
 
     backend: Backend
     url: str
-    body: dict[str, Any] | None
+    body: dict[str, Any] | Upload | None
     policy: Policy
+    method: str = "POST"
     accept: str = "application/json"
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     env: str = ""
@@ -155,7 +157,9 @@ class Ask:
         if failure.error.status == 401 and self.fresh_key:
             self.fresh_key = False  # the key may have expired between two calls of its source
             return True
-        body = self.repair(failure.error, self.body or {}) if self.repair else None
+        if self.repair is None or not isinstance(self.body, dict):
+            return False
+        body = self.repair(failure.error, self.body)
         if body is None:
             return False
         self.body, self.repair = body, None
@@ -189,16 +193,12 @@ class Call(Ask):
 class Send:
     """Send this request and wait for the head of the response."""
 
+    method: str
     url: str
     headers: Mapping[str, str] = field(repr=False)  # a traceback may show the values of its frames
-    content: bytes | None
+    content: bytes | Upload | None
     idle_timeout: float | None
     stream: bool
-
-    @property
-    def method(self) -> str:
-        """POST with a body, else GET."""
-        return "GET" if self.content is None else "POST"
 
 
 @dataclass(frozen=True, slots=True)
@@ -286,12 +286,14 @@ def _has_content(answer: Completion) -> bool:
     return any(c.text or c.reasoning or c.tool_calls for c in answer.choices)
 
 
-def fetch(ask: Ask, decode: Callable[[Any], T]) -> Generator[Step, Any, T]:
-    """Return the steps of a read-only request; their value is what its JSON body means."""
+def fetch(ask: Ask, operation: Operation[T]) -> Generator[Step, Any, T]:
+    """Return the steps of an operation; their value is what its JSON body means."""
     while True:
         head = yield from _open(ask)
         try:
-            return decode(_parsed((yield from _body())))
+            body = yield from _body()
+            empty = operation.may_be_empty and not body.strip()
+            return operation.decode(None if empty else _parsed(body))
         except ServiceError as error:
             _sign(error, ask, head)
             delay = ask.delay(error)
@@ -332,9 +334,9 @@ def _open(ask: Ask) -> Generator[Step, Any, Head]:
 
 def _request(ask: Ask) -> Send:
     ask.attempts += 1
-    content = None if ask.body is None else _as_json(ask.body)
+    content = _as_json(ask.body) if isinstance(ask.body, dict) else ask.body
     headers = {"accept": ask.accept, **ask.headers}
-    return Send(ask.url, headers, content, ask.policy.idle_timeout, ask.stream)
+    return Send(ask.method, ask.url, headers, content, ask.policy.idle_timeout, ask.stream)
 
 
 def _as_json(body: dict[str, Any]) -> bytes:

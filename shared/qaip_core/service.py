@@ -1,4 +1,4 @@
-"""`Service`: what the classes of both frameworks have in common.
+"""`Service` and `Searching`: what the classes of both frameworks have in common.
 
 A framework class mixes in the parameters of its endpoint, this, and the framework's base::
 
@@ -9,16 +9,17 @@ from __future__ import annotations
 
 import copy
 import logging
-from collections.abc import Mapping
-from typing import Any, ClassVar, Self, cast
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Self, TypeAlias, cast
 
 from pydantic import Field, PrivateAttr, SecretStr, ValidationError
 
-from qaip_core.backend import COMMON, Endpoint, Stops, invalid, refuse_unknown
+from qaip_core.backend import COMMON, Endpoint, Operation, Stops, T, invalid, refuse_unknown
 from qaip_core.client import AsyncClient, Client
 from qaip_core.connection import TRANSIENT, Connection, environment
+from qaip_core.types import Citation
 
-__all__ = ["Service"]
+__all__ = ["Connected", "Found", "Searching", "Service"]
 
 logger = logging.getLogger("qaip_core")
 
@@ -29,33 +30,13 @@ class _Signature:
     Classes are built at their first use (``defer_build``), which is later than `help` may ask.
     """
 
-    def __get__(self, instance: object, owner: type[Service]) -> Any:
+    def __get__(self, instance: object, owner: type[Connected]) -> Any:
         owner.model_rebuild()
         return owner.__signature__
 
 
-class Service(Connection):
-    """An endpoint with its parameters, its connection, and its clients.
-
-    The fields declared here are the names that every class takes, since applications pass them
-    to any model. Where the service has no such parameter they are not sent (a log line says
-    so); ``stop`` is then cut on this side.
-
-    Parameters:
-        model: the model; ignored where the service chooses it.
-        temperature: ignored where the service has none.
-        max_tokens: ignored where the service has none.
-        stop: sequences at which the answer ends.
-        stop_sequences: the other name that applications give ``stop``.
-    """
-
-    endpoint: ClassVar[Endpoint]
-
-    model: str | None = None
-    temperature: float | None = None
-    max_tokens: int | None = None
-    stop: Stops = None
-    stop_sequences: Stops = Field(default=None, exclude=True, repr=False)
+class Connected(Connection):
+    """Anything that reaches one service: its parameters, its key, its clients."""
 
     _client: Client | None = PrivateAttr(default=None)
     _async_client: AsyncClient | None = PrivateAttr(default=None)
@@ -68,61 +49,56 @@ class Service(Connection):
             cls.__signature__ = cast("Any", _Signature())
 
     def __init__(self, **data: Any) -> None:
-        if "stop_sequences" in data:
-            data.setdefault("stop", data.pop("stop_sequences"))
         owner = type(self).__name__
-        data = self.endpoint.by_name(data)
-        refuse_unknown(data, [*type(self).model_fields, *self.endpoint.params.synonyms], owner)
+        data = self._action.by_name(data)
+        refuse_unknown(data, [*type(self).model_fields, *self._action.params.synonyms], owner)
         try:
             super().__init__(**data)
         except ValidationError as error:
             raise invalid(error, owner) from None
-        self._ignored(data)
-        if self.api_key is None and (found := environment(self.endpoint.backend.key_env)):
+        backend = self._action.backend
+        if self.api_key is None and (found := environment(backend.key_env)):
             self.api_key = SecretStr(found)
-        self.settings(self.endpoint.backend)  # a wrong key or URL shows here, not at the first call
+        self.settings(backend)  # a wrong key or URL shows here, not at the first call
 
     def model_post_init(self, context: Any, /) -> None:
         """Let the framework's base have its turn: private attributes alone would cut it off."""
         super().model_post_init(context)
 
     @property
+    def _action(self) -> Endpoint | Operation[Any]:
+        """What the service is asked for."""
+        raise NotImplementedError
+
+    @property
     def client(self) -> Client:
         """The client for sync calls, made at the first one."""
         if self._client is None:
-            self._client = Client(self.settings(self.endpoint.backend))
+            self._client = Client(self.settings(self._action.backend))
         return self._client
 
     @property
     def async_client(self) -> AsyncClient:
         """The client for async calls, made at the first one."""
         if self._async_client is None:
-            self._async_client = AsyncClient(self.settings(self.endpoint.backend))
+            self._async_client = AsyncClient(self.settings(self._action.backend))
         return self._async_client
 
-    def values(self, call: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the parameters of one call: those of the object, overlaid by the call's own."""
-        fields = vars(self)
-        merged = {n: v for n in (*self.endpoint.names, "stop") if (v := fields[n]) is not None}
-        given = self.endpoint.by_name(call)
-        merged.update({k: v for k, v in given.items() if v is not None})
-        for name in self._ignored(merged):
-            del merged[name]
-        return merged
+    def fetch(self, operation: Operation[T], values: Mapping[str, Any] | None = None) -> T:
+        """Return what another operation of the same service answers.
 
-    def _ignored(self, given: Mapping[str, Any]) -> list[str]:
-        """Return those of the common names that the service has no parameter for, and say so."""
-        names = [
-            name for name in COMMON if given.get(name) is not None and not self.endpoint.takes(name)
-        ]
-        for name in names:
-            logger.info("%s has no %s: not sent", self.endpoint.backend.title, name)
-        return names
+        Parameters:
+            operation: what is asked for.
+            values: its parameters by their Python names; those that are None are not sent.
 
-    @property
-    def model_label(self) -> str:
-        """The name of the model; a constant where the service does not name one."""
-        return self.endpoint.model or self.model or self.endpoint.backend.name
+        Raises:
+            ServiceError: see `qaip_core.errors`.
+        """
+        return self.client.fetch(operation, values)
+
+    async def afetch(self, operation: Operation[T], values: Mapping[str, Any] | None = None) -> T:
+        """Do what `fetch` does, without blocking."""
+        return await self.async_client.fetch(operation, values)
 
     def close(self) -> None:
         """Close the connections of sync calls; the object can be used again."""
@@ -159,3 +135,119 @@ class Service(Connection):
             if name not in TRANSIENT:
                 fields[name] = copy.deepcopy(value, memo)
         return copied
+
+
+class Service(Connected):
+    """An endpoint with its parameters, its connection, and its clients.
+
+    The fields declared here are the names that every class takes, since applications pass them
+    to any model. Where the service has no such parameter they are not sent (a log line says
+    so); ``stop`` is then cut on this side.
+
+    Parameters:
+        model: the model; ignored where the service chooses it.
+        temperature: ignored where the service has none.
+        max_tokens: ignored where the service has none.
+        stop: sequences at which the answer ends.
+        stop_sequences: the other name that applications give ``stop``.
+    """
+
+    endpoint: ClassVar[Endpoint]
+
+    model: str | None = None
+    temperature: float | None = None
+    max_tokens: int | None = None
+    stop: Stops = None
+    stop_sequences: Stops = Field(default=None, exclude=True, repr=False)
+
+    def __init__(self, **data: Any) -> None:
+        if "stop_sequences" in data:
+            data.setdefault("stop", data.pop("stop_sequences"))
+        super().__init__(**data)
+        self._ignored(data)
+
+    @property
+    def _action(self) -> Endpoint:
+        return self.endpoint
+
+    def values(self, call: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the parameters of one call: those of the object, overlaid by the call's own."""
+        fields = vars(self)
+        merged = {n: v for n in (*self.endpoint.names, "stop") if (v := fields[n]) is not None}
+        given = self.endpoint.by_name(call)
+        merged.update({k: v for k, v in given.items() if v is not None})
+        for name in self._ignored(merged):
+            del merged[name]
+        return merged
+
+    def _ignored(self, given: Mapping[str, Any]) -> list[str]:
+        """Return those of the common names that the service has no parameter for, and say so."""
+        names = [
+            name for name in COMMON if given.get(name) is not None and not self.endpoint.takes(name)
+        ]
+        for name in names:
+            logger.info("%s has no %s: not sent", self.endpoint.backend.title, name)
+        return names
+
+    @property
+    def model_label(self) -> str:
+        """The name of the model; a constant where the service does not name one."""
+        return self.endpoint.model or self.model or self.endpoint.backend.name
+
+
+Found: TypeAlias = Sequence[Citation]
+"""What a search finds, best first."""
+
+
+class Searching(Connected):
+    """A search that finds passages, with its parameters, its connection, and its clients.
+
+    A class of it mixes in the parameters of its operation, without the query::
+
+        class PerplexitySearch(SearchParams, Searching): operation = perplexity.SEARCH
+    """
+
+    operation: ClassVar[Operation[Found]]
+
+    query_name: ClassVar[str] = "query"
+    """The parameter that takes the query."""
+
+    count_name: ClassVar[str]
+    """The parameter that says how many passages are wanted."""
+
+    @property
+    def _action(self) -> Operation[Found]:
+        return self.operation
+
+    def asked(self, query: str, count: int | None, call: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the parameters of one search: those of the object, overlaid by the call's own.
+
+        Parameters:
+            query: what is looked for.
+            count: how many passages are wanted; None for what the object or the service says.
+            call: further parameters.
+        """
+        fields = vars(self)
+        own = {n: fields[n] for n in self.operation.names if fields.get(n) is not None}
+        given = {k: v for k, v in self.operation.by_name(call).items() if v is not None}
+        wanted = {} if count is None else {self.count_name: count}
+        extra = {**(self.extra_body or {}), **given.pop("extra_body", {})}
+        return {**own, **given, **wanted, self.query_name: query, "extra_body": extra}
+
+    def search(self, query: str, *, count: int | None = None, **call: Any) -> Found:
+        """Return the passages that the service finds, best first.
+
+        Parameters:
+            query: what is looked for.
+            count: how many passages are wanted; None for what the object or the service says.
+            call: parameters of the service, for this search.
+
+        Raises:
+            InvalidParameterError: a parameter is unknown or out of range.
+            ServiceError: see `qaip_core.errors`.
+        """
+        return self.fetch(self.operation, self.asked(query, count, call))
+
+    async def asearch(self, query: str, *, count: int | None = None, **call: Any) -> Found:
+        """Do what `search` does, without blocking."""
+        return await self.afetch(self.operation, self.asked(query, count, call))

@@ -9,7 +9,7 @@ import pytest
 
 from qaip_core import AsyncClient, Citation, Client, Completion, ServiceError, errors
 from qaip_core.backend import Endpoint
-from support.backends import ENDPOINTS, settings
+from support.backends import ENDPOINTS, NEEDED, settings
 from support.fault_server import FaultServer, cut
 from support.wire import WireCase, cases
 
@@ -43,12 +43,14 @@ def server() -> Any:
 
 
 def values(case: WireCase) -> dict[str, Any]:
-    needed = {"model": case.request.get("model", "m")}
-    if case.service == "dify":
-        needed = {} if case.stream else {"response_mode": "blocking"}
+    needed = dict(NEEDED.get((case.service, case.operation), {}))
+    if "model" in needed and "model" in case.request:
+        needed["model"] = case.request["model"]
+    if case.service == "dify" and not case.stream:
+        needed["response_mode"] = "blocking"
     if case.request.get("n", 1) > 1:
         needed["n"] = case.request["n"]
-    return {} if case.service == "qaip" else needed
+    return needed
 
 
 def citation(known: Citation) -> dict[str, Any]:

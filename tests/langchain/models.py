@@ -11,6 +11,7 @@ from langchain_core.language_models import BaseChatModel
 
 import langchain_qaip as ours
 from qaip_sandbox import Sandbox
+from support.backends import NEEDED
 from support.fault_server import Reply
 from support.wire import WireCase, cases
 
@@ -79,7 +80,6 @@ class Kind:
         return self.service == "dify"
 
 
-_MODEL = {"model": "sonar"}
 _ACCESS = {
     "qaip": ("QAIP_API_KEY", "QAIP_BASE_URL"),
     "fireworks": ("FIREWORKS_API_KEY", "FIREWORKS_API_BASE"),
@@ -90,7 +90,7 @@ _ACCESS = {
 
 
 def _kind(cls: type[Any], service: str, operation: str, whole: str, stream: str) -> Kind:
-    params = {} if service in ("qaip", "dify") else _MODEL
+    params = NEEDED.get((service, operation), {})
     return Kind(cls, service, operation, *_ACCESS[service], whole, stream, params)
 
 
@@ -112,7 +112,7 @@ TEXTS = [
     _kind(ours.DifyLLM, *_DIFY),
 ]
 MODELS = [*CHATS, *TEXTS]
-CITING = [kind for kind in CHATS if kind.service in ("qaip", "perplexity", "dify")]
+CITING = [kind for kind in CHATS if kind.cls.endpoint.cites]
 SILENT = [kind for kind in CHATS if kind not in CITING]
 
 _SPOKEN = {(kind.service, kind.operation) for kind in MODELS}

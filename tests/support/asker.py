@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import httpx
 
 from qaip_core import Client, Completion
-from qaip_core.backend import Listing
+from qaip_core.backend import Operation
 from qaip_core.types import add_up
 from support.backends import settings
 from support.fault_server import FaultServer, Reply, json_reply
@@ -45,7 +45,7 @@ class Asker:
         increments = self._client(right).stream(right.endpoint, "q", _values(right, values))
         return add_up(increments)
 
-    def listed(self, right: Right, listing: Listing[T], body: Any) -> T:
+    def listed(self, right: Right, listing: Operation[T], body: Any) -> T:
         """What a service's list means."""
         self._server.replies(json_reply(body))
         return self._client(right).fetch(listing)

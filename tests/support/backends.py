@@ -9,7 +9,7 @@ from qaip_core import Connection, Settings
 from qaip_core.backend import Endpoint
 from qaip_core.backends import dify, fireworks, pais, perplexity, qaip
 
-__all__ = ["ENDPOINTS", "KEY", "settings"]
+__all__ = ["ENDPOINTS", "KEY", "NEEDED", "settings"]
 
 KEY = "test-key-5f1d0c"
 
@@ -22,6 +22,15 @@ ENDPOINTS: Mapping[tuple[str, str], Endpoint] = {
     ("perplexity", "chat"): perplexity.CHAT,
     ("dify", "completion-messages"): dify.COMPLETION,
 }
+
+NEEDED: Mapping[tuple[str, str], Mapping[str, Any]] = {
+    ("fireworks", "completions"): {"model": "m"},
+    ("fireworks", "chat"): {"model": "m"},
+    ("pais", "completions"): {"model": "m"},
+    ("pais", "chat"): {"model": "m"},
+    ("perplexity", "chat"): {"model": "sonar"},
+}
+"""What an operation does not do without: parameters, by their Python names."""
 
 
 def settings(endpoint: Endpoint, url: str, **fields: Any) -> Settings:

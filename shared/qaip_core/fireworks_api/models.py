@@ -22,7 +22,7 @@ from pydantic import (
     model_validator,
 )
 
-from qaip_core.backend import Listing
+from qaip_core.backend import Operation
 from qaip_core.backends.fireworks import FIREWORKS
 from qaip_core.errors import MalformedResponseError
 from qaip_core.fireworks_api import connections
@@ -323,4 +323,4 @@ class ListModelsResponse(_Body):
     data: list[Model]
 
 
-_MODELS = Listing(backend=FIREWORKS, path="/models", decode=partial(read, ListModelsResponse))
+_MODELS = Operation(backend=FIREWORKS, path="/models", decode=partial(read, ListModelsResponse))

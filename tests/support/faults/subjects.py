@@ -18,7 +18,7 @@ import langchain_qaip
 import llama_index_qaip
 from qaip_core import AsyncClient, Client, Completion, Connection, ServiceError, errors
 from qaip_core.types import add_up
-from support.backends import ENDPOINTS, KEY
+from support.backends import ENDPOINTS, KEY, NEEDED
 from support.faults.speech import SPEECHES, Speech
 
 __all__ = [
@@ -34,7 +34,6 @@ __all__ = [
 ]
 
 Layer = Literal["core", "langchain", "llama_index"]
-_MODELS: Mapping[str, str] = {"fireworks": "m", "pais": "m", "perplexity": "sonar"}
 
 
 @dataclass
@@ -212,9 +211,7 @@ class _Core:
 
     def __init__(self, endpoint: Any, client: Any, http: Any, values: Mapping[str, Any]) -> None:
         self._endpoint, self._client, self._http = endpoint, client, http
-        name = endpoint.backend.name
-        self._values = {"model": _MODELS[name]} if name in _MODELS else {}
-        self._values.update(values)
+        self._values = values
 
     def complete(self, question: Any) -> Any:
         return self._client.complete(self._endpoint, question, self._values)
@@ -254,7 +251,8 @@ def _core(service: str, operation: str, library: str | None, *, is_async: bool) 
             kind = "AsyncClient" if is_async else "Client"
             http = getattr(import_module(library), kind)(trust_env=False, verify=False)
             fields = {"http_async_client" if is_async else "http_client": http, **fields}
-        values = {k: fields.pop(k) for k in [*fields] if k in endpoint.params.model_fields}
+        own = {k: fields.pop(k) for k in [*fields] if k in endpoint.params.model_fields}
+        values = {**NEEDED.get((service, operation), {}), **own}
         settings = Connection(**_given({"base_url": url, **fields})).settings(endpoint.backend)
         client = AsyncClient(settings) if is_async else Client(settings)
         return _Core(endpoint, client, http, values)
@@ -303,8 +301,8 @@ def _core_subjects(library: str | None) -> list[Subject]:
 # The two frameworks
 
 
-def _maker(cls: type[Any], service: str) -> Callable[..., Any]:
-    own = {"model": _MODELS[service]} if service in _MODELS else {}
+def _maker(cls: type[Any], service: str, operation: str) -> Callable[..., Any]:
+    own = NEEDED.get((service, operation), {})
 
     def make(url: str, **fields: Any) -> Any:
         return cls(**_given({"base_url": url, **own, **fields}))
@@ -432,7 +430,7 @@ def _subjects(layer: Layer, rows: _Rows) -> list[Subject]:
             service,
             operation,
             way,
-            _maker(cls, service),
+            _maker(cls, service, operation),
             is_async,
         )
         for cls, service, operation, ways in rows

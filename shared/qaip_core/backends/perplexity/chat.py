@@ -7,13 +7,12 @@ The vendor ended this call on 2026-09-27; gateways may still serve it.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import date
 from itertools import groupby
 from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
-from qaip_core.backend import Backend, Endpoint, Params, Wire
+from qaip_core.backend import Endpoint, Params, Wire
 from qaip_core.backends._openai import (
     ChunkDecoder,
     Shape,
@@ -23,16 +22,14 @@ from qaip_core.backends._openai import (
     to_choice,
 )
 from qaip_core.backends._prompts import as_turns, parts_of
+from qaip_core.backends.perplexity._service import PERPLEXITY, Result, USDate
 from qaip_core.errors import (
-    ContextOverflowError,
-    EndpointRetiredError,
     InvalidParameterError,
     MalformedResponseError,
 )
 from qaip_core.framing import Event
 from qaip_core.reading import Notes, Reader, ranked
 from qaip_core.reasoning import ThinkSplitter
-from qaip_core.report import Rule
 from qaip_core.template import Outline
 from qaip_core.types import (
     Choice,
@@ -42,47 +39,9 @@ from qaip_core.types import (
     Message,
     Part,
     Prompt,
-    source_id,
 )
 
-__all__ = ["CHAT", "PERPLEXITY", "PerplexityParams"]
-
-_RETIRED = (
-    "Your key is fine: Perplexity ended chat completions on 2026-09-27. The successor is its "
-    "Agent API (POST /v1/agent), see "
-    "https://docs.perplexity.ai/docs/agent-api/migrate-from-sonar/overview; "
-    "a gateway that still serves chat completions works with base_url=..."
-)
-
-PERPLEXITY = Backend(
-    name="perplexity",
-    title="Perplexity",
-    base_url="https://api.perplexity.ai",
-    key_env=("PERPLEXITY_API_KEY", "PPLX_API_KEY"),
-    url_env=("PERPLEXITY_BASE_URL",),
-    docs="https://www.perplexity.ai/account/api/keys",
-    normalise_url=lambda url: url.removesuffix("/chat/completions"),
-    rules=(
-        Rule(
-            EndpointRetiredError,
-            status=(403,),
-            code=("chat_completions_not_available", "agent_api_migration_required"),
-            hint=_RETIRED,
-        ),
-        Rule(
-            EndpointRetiredError,
-            status=(403,),
-            text=r"now the agent api|/v1/(responses|agent)|migrate-from-sonar",
-            hint=_RETIRED,
-        ),
-        Rule(ContextOverflowError, text="total length of all messages is too long"),
-    ),
-)
-
-
-def _us_date(value: Any) -> Any:
-    """Return a date as the service writes it."""
-    return value.strftime("%m/%d/%Y") if isinstance(value, date) else value
+__all__ = ["CHAT", "PerplexityParams"]
 
 
 def _format(value: dict[str, Any]) -> dict[str, Any]:
@@ -93,9 +52,6 @@ def _format(value: dict[str, Any]) -> dict[str, Any]:
 
 _FORMATS = frozenset({"json_schema", "regex"})
 _PARTS = frozenset({"image_url", "file_url", "pdf_url", "video_url"})
-_Date: TypeAlias = Annotated[
-    str, BeforeValidator(_us_date), Field(pattern=r"^\d{1,2}/\d{1,2}/\d{4}$")
-]
 
 
 class PerplexityParams(Params):
@@ -144,10 +100,10 @@ class PerplexityParams(Params):
     response_format: Annotated[dict[str, Any], AfterValidator(_format)] | None = None
     reasoning_effort: Literal["minimal", "low", "medium", "high"] | None = None
     search_mode: Literal["web", "academic", "sec"] | None = None
-    search_after_date_filter: _Date | None = None
-    search_before_date_filter: _Date | None = None
-    last_updated_after_filter: _Date | None = None
-    last_updated_before_filter: _Date | None = None
+    search_after_date_filter: USDate | None = None
+    search_before_date_filter: USDate | None = None
+    last_updated_after_filter: USDate | None = None
+    last_updated_before_filter: USDate | None = None
     search_language_filter: list[str] | None = None
     language_preference: str | None = None
     disable_search: bool | None = None
@@ -163,28 +119,6 @@ class PerplexityParams(Params):
         return self
 
 
-class _Result(Wire):
-    url: str | None = None
-    title: str | None = None
-    date: str | None = None
-    last_updated: str | None = None
-    snippet: str | None = None
-    source: str | None = None
-
-    def citation(self, rank: int) -> Citation:
-        url = self.url or None  # an attachment has an empty one
-        more = {"last_updated": self.last_updated, "source_type": self.source}
-        return Citation(
-            id=source_id(url, self.snippet, None),
-            url=url,
-            title=self.title,
-            text=self.snippet,
-            date=self.date,
-            rank=rank,
-            metadata={k: v for k, v in more.items() if v is not None},
-        )
-
-
 class _Chunk(WireChunk, total=False):
     search_results: Any  # read when they change, not in every event
     citations: Any
@@ -193,8 +127,8 @@ class _Chunk(WireChunk, total=False):
 
 
 class _Sources(Wire):
-    search_results: list[_Result | None] | None = None
-    citations: list[_Result | None] | None = None
+    search_results: list[Result | None] | None = None
+    citations: list[Result | None] | None = None
 
 
 _SOURCES: Reader[_Sources] = Reader(_Sources)

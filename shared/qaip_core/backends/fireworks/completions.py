@@ -6,54 +6,28 @@ Vendor page: https://docs.fireworks.ai/api-reference/introduction
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from qaip_core.backend import Backend, Listing, Params, Wire, as_list
+from qaip_core.backend import Params, as_list
 from qaip_core.backends._openai import Shape, StreamOptions, WireChunk, chat, completions
 from qaip_core.backends._prompts import parts_of
-from qaip_core.errors import NotFoundError
-from qaip_core.reading import Reader, finite
-from qaip_core.report import Rule
-from qaip_core.types import Message, ModelInfo
+from qaip_core.backends.fireworks._service import FIREWORKS
+from qaip_core.backends.fireworks.models import MODELS
+from qaip_core.types import Message
 
 __all__ = [
     "CHAT",
-    "FIREWORKS",
-    "MODELS",
     "TEXT",
     "FireworksChatParams",
     "FireworksParams",
     "FireworksTextParams",
-    "listed",
 ]
 
 _WHOLE_TOKENS = 4096
 """Above this the service answers streams only."""
-
-
-def _normalise(url: str) -> str:
-    for ending in ("/chat/completions", "/completions", "/models"):
-        url = url.removesuffix(ending)
-    if urlsplit(url).path == "" and urlsplit(url).hostname == "api.fireworks.ai":
-        return url + "/inference/v1"
-    return url + "/v1" if url.endswith("/inference") else url
-
-
-FIREWORKS = Backend(
-    name="fireworks",
-    title="Fireworks",
-    base_url="https://api.fireworks.ai/inference/v1",
-    key_env=("FIREWORKS_API_KEY",),
-    url_env=("FIREWORKS_API_BASE", "FIREWORKS_BASE_URL"),
-    docs="https://app.fireworks.ai/settings/users/api-keys",
-    normalise_url=_normalise,
-    rules=(Rule(status=(520,), retry=True),),
-    keep_headers=("fireworks-", "x-ratelimit-"),
-)
 
 
 class FireworksParams(Params):
@@ -218,28 +192,6 @@ def _must_stream(params: Mapping[str, Any]) -> bool:
     return isinstance(tokens, int) and tokens > _WHOLE_TOKENS
 
 
-class _Model(Wire, extra="allow"):
-    id: str | None = None
-    created: int | None = None
-    owned_by: str | None = None
-    context_length: int | None = None
-
-
-class _Models(Wire):
-    data: list[_Model | None]
-
-
-_LIST: Reader[_Models] = Reader(_Models, ("", "data"))
-
-
-def _models(body: Any) -> list[ModelInfo]:
-    return [
-        ModelInfo(m.id, m.created, m.owned_by, m.context_length, finite(m.model_extra or {}))
-        for m in _LIST.body(body, {}).data
-        if m is not None and m.id is not None  # one without a name is of no use
-    ]
-
-
 # As the service's list of models gave them; it may know more by now: see `listed`.
 _CONTEXTS = {
     "deepseek-r1-0528": 163_840,
@@ -266,20 +218,6 @@ _CONTEXTS = {
     "qwen3-coder-480b-a35b-instruct": 262_144,
 }
 
-
-def listed(models: Sequence[ModelInfo], name: str | None) -> ModelInfo:
-    """Return what the service's list says of one model.
-
-    Raises:
-        NotFoundError: the list does not hold it.
-    """
-    for model in models:
-        if model.id == name:
-            return model
-    raise NotFoundError(f"the service lists no model {name!r}", service=FIREWORKS.name)
-
-
-MODELS = Listing(backend=FIREWORKS, path="/models", decode=_models)
 
 TEXT = completions(
     FIREWORKS, _SHAPE, FireworksTextParams, must_stream=_must_stream, contexts=_CONTEXTS

@@ -10,14 +10,14 @@ from __future__ import annotations
 
 import codecs
 from collections.abc import Callable, Mapping
-from datetime import UTC, date, datetime, time
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import Field
 from typing_extensions import TypedDict  # pydantic wants this one before Python 3.12
 
-from qaip_core.backend import Backend, Endpoint, Params, Wire
+from qaip_core.backend import Endpoint, Params, Wire
 from qaip_core.backends._prompts import as_turns, turn
+from qaip_core.backends.qaip._service import QAIP, Content, FileType, Since, SourceType
 from qaip_core.errors import MalformedResponseError, ServerReportedError
 from qaip_core.framing import SSE, Event, Framing, Sniffer, Whole
 from qaip_core.reading import (
@@ -29,60 +29,13 @@ from qaip_core.reading import (
     noted,
     seconds,
 )
-from qaip_core.report import Rule, stream_error
+from qaip_core.report import stream_error
 from qaip_core.template import Template
-from qaip_core.types import Choice, Citation, Completion, Increment, Prompt, source_id
+from qaip_core.types import Choice, Citation, Completion, Increment, Prompt
 
-__all__ = ["COMPLETIONS", "QAIP", "FileType", "QaipParams", "SourceType"]
-
-SourceType: TypeAlias = Literal["crawl", "local_file", "google_drive", "github", "notion"]
-FileType: TypeAlias = Literal[
-    "html", "pdf", "ppt", "pptx", "pptm", "doc", "docx", "docm", "xls", "xlsx", "xlsm", "md",
-    "txt", "jsonl", "png", "jpg", "webp", "heic", "heif", "wav", "mp3", "aiff", "aif", "aac",
-    "m4a", "ogg", "oga", "flac", "mp4", "mpg", "mov", "avi", "flv", "webm", "wmv", "3gp",
-    "notion_page",
-]  # fmt: skip
+__all__ = ["COMPLETIONS", "QaipParams"]
 
 _LOCAL = frozenset({"stream_content"})
-
-QAIP = Backend(
-    name="qaip",
-    title="Qaip",
-    base_url="https://developer.qaip.com/api/v1",
-    key_env=("QAIP_API_KEY",),
-    url_env=("QAIP_BASE_URL",),
-    docs="https://developer.qaip.com",
-    key_header="x-api-key",
-    key_prefix="",
-    normalise_url=lambda url: url.removesuffix("/completions"),
-    rules=(
-        Rule(code=("REDACTION_FAILED",), retry=False),
-        Rule(
-            status=(403,),
-            hint="The key may lack the scope inference:run, or the account its credits.",
-        ),
-    ),
-    named_headers={"x-request-id": "request_id", "x-conversation-id": "conversation_id"},
-)
-
-
-def _unix(value: Any) -> Any:
-    """Return Unix seconds for a date (midnight) or datetime; both UTC unless they say else."""
-    if isinstance(value, date) and not isinstance(value, datetime):
-        value = datetime.combine(value, time())
-    if isinstance(value, datetime):
-        return int((value if value.tzinfo else value.replace(tzinfo=UTC)).timestamp())
-    return value
-
-
-def _recent(value: int) -> int:
-    if value < _FIRST_DATE:
-        raise ValueError(f"Input should be greater than or equal to {_FIRST_DATE}")
-    return value
-
-
-_FIRST_DATE = 1_735_639_200
-_Since: TypeAlias = Annotated[int | date, AfterValidator(_recent), BeforeValidator(_unix)]
 
 
 class QaipParams(Params):
@@ -105,30 +58,10 @@ class QaipParams(Params):
     tag_ids: list[str] | None = None
     source_types: list[SourceType] | None = None
     file_types: list[FileType] | None = None
-    date_from: _Since | None = None
-    date_to: _Since | None = None
+    date_from: Since | None = None
+    date_to: Since | None = None
     domains: list[str] | None = None
     stream_content: Literal["auto", "delta", "cumulative"] | None = None
-
-
-class _Content(Wire, extra="allow"):
-    id: str | None = None
-    url: str | None = None
-    text: str | None = None
-    title: str | None = None
-    page_number: int | None = None
-
-    def citation(self, rank: int) -> Citation:
-        page = self.page_number or None  # 0: the source has no pages
-        return Citation(
-            id=self.id or source_id(self.url, self.text, page),
-            url=self.url,
-            title=self.title,
-            text=self.text,
-            page_number=page,
-            rank=rank,
-            metadata={k: v for k, v in finite(self.model_extra or {}).items() if v is not None},
-        )
 
 
 class _Message(TypedDict, total=False):
@@ -141,7 +74,7 @@ class _Choice(TypedDict, total=False):
     delta: _Message | None
     text: str | None
     finish_reason: str | None
-    citations: list[_Content | None] | None
+    citations: list[Content | None] | None
     web_citations: list[Any] | None
     web_search_queries: list[Any] | None
     search_suggestion: str | None
@@ -152,7 +85,7 @@ class _Answer(TypedDict, total=False):
 
     created: Any
     choices: list[_Choice] | None
-    citations: list[_Content | None] | None
+    citations: list[Content | None] | None
     error: Any
     code: Any
     message: Any
@@ -169,7 +102,7 @@ class _Answer(TypedDict, total=False):
 
 
 class _Contents(Wire):
-    value: list[_Content | None] | None = None
+    value: list[Content | None] | None = None
 
 
 _IDS: Mapping[str, str] = {
@@ -237,9 +170,9 @@ class _Sources:
     """
 
     def __init__(self) -> None:
-        self._known: dict[Any, _Content | None] = {}
+        self._known: dict[Any, Content | None] = {}
 
-    def add(self, contents: list[_Content | None] | None, notes: Notes, path: str) -> None:
+    def add(self, contents: list[Content | None] | None, notes: Notes, path: str) -> None:
         for place, c in enumerate(contents or ()):
             if c is None:
                 notes[f"{path}.{place}"] = None

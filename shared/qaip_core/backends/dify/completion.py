@@ -12,9 +12,10 @@ from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 from pydantic import AfterValidator, BaseModel, Field
 from typing_extensions import TypedDict  # pydantic wants this one before Python 3.12
 
-from qaip_core.backend import Backend, Endpoint, Params, Wire
+from qaip_core.backend import Endpoint, Params, Wire
 from qaip_core.backends._prompts import as_text
-from qaip_core.errors import MalformedResponseError, RateLimitError
+from qaip_core.backends.dify._service import DIFY
+from qaip_core.errors import MalformedResponseError
 from qaip_core.framing import Event
 from qaip_core.reading import (
     Notes,
@@ -28,39 +29,14 @@ from qaip_core.reading import (
     ranked,
     seconds,
 )
-from qaip_core.report import Rule, stream_error
+from qaip_core.report import stream_error
 from qaip_core.template import Template
 from qaip_core.types import Choice, Citation, Completion, Increment, Prompt, source_id
 from qaip_core.usage import Spent
 
-__all__ = ["COMPLETION", "DIFY", "DifyFile", "DifyParams"]
+__all__ = ["COMPLETION", "DifyFile", "DifyParams"]
 
 _USER = "default-user"
-_BUSY = "The app serves as many requests as it may: try again, or raise its limit."
-
-DIFY = Backend(
-    name="dify",
-    title="Dify",
-    base_url="https://api.dify.ai/v1",
-    key_env=("DIFY_API_KEY",),
-    url_env=("DIFY_BASE_URL",),
-    docs="the app's page, API access",
-    normalise_url=lambda url: url.removesuffix("/completion-messages"),
-    rules=(
-        Rule(RateLimitError, status=(400,), text="^too many requests", hint=_BUSY),
-        Rule(RateLimitError, code=("too_many_requests", "rate_limit_error"), retry=True),
-        Rule(status=(504, 524), retry=False, hint="The run may still go on, and be billed."),
-        Rule(
-            code=("completion_request_error",),
-            retry=False,
-            hint="This is what the app's model provider said; see the app's model settings.",
-        ),
-        Rule(
-            code=("app_unavailable",),
-            hint="Is the key one of a completion (text generator) app, and is it published?",
-        ),
-    ),
-)
 
 
 class DifyFile(BaseModel, extra="forbid"):

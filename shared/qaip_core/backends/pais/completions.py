@@ -7,49 +7,15 @@ from __future__ import annotations
 
 from functools import partial
 from typing import Annotated
-from urllib.parse import urlsplit
 
 from pydantic import Field
 
-from qaip_core.backend import Backend, Params, Stops
+from qaip_core.backend import Params, Stops
 from qaip_core.backends._openai import Shape, StreamOptions, WireChunk, chat, completions
 from qaip_core.backends._prompts import turn
-from qaip_core.errors import ContextOverflowError, ModelNotReadyError
-from qaip_core.report import Rule
+from qaip_core.backends.pais._service import PAIS
 
-__all__ = ["CHAT", "PAIS", "TEXT", "PaisParams"]
-
-_PATH = "/api/v1/compatibility/openai/v1"
-
-
-def _normalise(url: str) -> str:
-    for ending in ("/chat/completions", "/completions", "/models"):
-        url = url.removesuffix(ending)
-    if urlsplit(url).path == "":
-        return url + _PATH
-    return url + "/compatibility/openai/v1" if url.endswith("/api/v1") else url
-
-
-PAIS = Backend(
-    name="pais",
-    title="VMware Private AI Services",
-    base_url=None,
-    key_env=("PAIS_API_KEY", "PAIS_ACCESS_TOKEN"),
-    url_env=("PAIS_BASE_URL",),
-    docs="an OpenID Connect access token of your site",
-    key_required=False,  # some sites run without authentication
-    normalise_url=_normalise,
-    rules=(
-        Rule(
-            ModelNotReadyError,
-            status=(400,),
-            text="not ready",
-            hint="The model endpoint is starting: try again later.",
-        ),
-        Rule(ContextOverflowError, status=(400,), text="input tokens .* context length"),
-    ),
-)
-
+__all__ = ["CHAT", "TEXT", "PaisParams"]
 
 _SHAPE = Shape(WireChunk, PAIS.rules)
 

@@ -1,0 +1,66 @@
+"""`SearchRetriever`: the search of one service as a LangChain retriever."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from langchain_core.callbacks import (
+    AsyncCallbackManagerForRetrieverRun,
+    CallbackManagerForRetrieverRun,
+)
+from langchain_core.documents import Document
+from langchain_core.retrievers import BaseRetriever, LangSmithRetrieverParams
+from pydantic import Field
+
+from langchain_qaip._connected import Translated
+from langchain_qaip._messages import to_documents
+from langchain_qaip.errors import as_langchain
+from qaip_core.errors import InvalidParameterError
+from qaip_core.service import Searching
+
+__all__ = ["SearchRetriever"]
+
+
+class SearchRetriever(Translated, Searching, BaseRetriever):
+    """Finds Documents by the search of one service; see its subclasses.
+
+    Parameters:
+        k: how many Documents to return at most, at least 1; where it is not given, what the
+            service's own parameter says, else the service's default.
+    """
+
+    k: int | None = Field(default=None, ge=1)
+
+    def _get_ls_params(self, **kwargs: Any) -> LangSmithRetrieverParams:
+        params = super()._get_ls_params(**kwargs)
+        params["ls_retriever_name"] = type(self).__name__
+        return params
+
+    def _get_relevant_documents(
+        self,
+        query: str,
+        *,
+        run_manager: CallbackManagerForRetrieverRun,  # noqa: ARG002 -- LangChain's
+        k: int | None = None,
+        **kwargs: Any,
+    ) -> list[Document]:
+        with as_langchain():
+            wanted = self._wanted(k)
+            return to_documents(self.search(query, count=wanted, **kwargs))[:wanted]
+
+    async def _aget_relevant_documents(
+        self,
+        query: str,
+        *,
+        run_manager: AsyncCallbackManagerForRetrieverRun,  # noqa: ARG002 -- LangChain's
+        k: int | None = None,
+        **kwargs: Any,
+    ) -> list[Document]:
+        with as_langchain():
+            wanted = self._wanted(k)
+            return to_documents(await self.asearch(query, count=wanted, **kwargs))[:wanted]
+
+    def _wanted(self, k: int | None) -> int | None:
+        if k is not None and (not isinstance(k, int) or k < 1):
+            raise InvalidParameterError(f"k must be a whole number from 1, not {k!r}")
+        return self.k if k is None else k
