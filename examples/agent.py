@@ -9,7 +9,7 @@ from pathlib import Path
 from langchain.agents import create_agent
 from langchain_core.tools import create_retriever_tool
 
-from langchain_qaip import ChatFireworks, ChatPerplexity
+from langchain_qaip import ChatFireworks, ChatPerplexityAgent
 from qaip_sandbox import Sandbox
 
 QUESTION = "What do the documents say about citations?"
@@ -19,7 +19,7 @@ def main() -> None:
     with Sandbox(Path(__file__).parent.parent / "docs") as sandbox:
         os.environ.update(sandbox.env)  # with real keys instead, this asks the real services
         search = create_retriever_tool(
-            ChatPerplexity(model="sonar").as_retriever(k=2),
+            ChatPerplexityAgent(model="perplexity/sonar", web_search=True).as_retriever(k=2),
             "search_documents",
             "Searches the documents about citations, streams, retries and errors.",
             response_format="content_and_artifact",

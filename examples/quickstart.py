@@ -24,7 +24,7 @@ from langchain_core.output_parsers import StrOutputParser
 from langchain_core.prompts import ChatPromptTemplate
 from langchain_core.runnables import RunnablePassthrough
 
-from langchain_qaip import PAISLLM, ChatPerplexity, ChatQaip, FireworksLLM, documents
+from langchain_qaip import PAISLLM, ChatPerplexityAgent, ChatQaip, FireworksLLM, documents
 from llama_index_qaip import Dify
 from qaip_core import ServiceError
 from qaip_sandbox import Sandbox
@@ -34,8 +34,8 @@ FIREWORKS_MODEL = "accounts/fireworks/models/llama-v3p1-8b-instruct"
 OUR_QUESTION = "What happens when a stream is cut?"
 
 
-def perplexity(question: str, model: str = "sonar") -> None:
-    chain = PROMPT | ChatPerplexity(model=model)
+def perplexity(question: str, model: str = "perplexity/sonar") -> None:
+    chain = PROMPT | ChatPerplexityAgent(model=model, web_search=True)
     answer: Any = None
     for chunk in chain.stream({"context": "Answer briefly, with sources.", "question": question}):
         show(chunk.text)
@@ -107,7 +107,7 @@ def footnotes(sources: Iterable[tuple[dict[str, Any], str]]) -> None:
     if not known:
         print("  (no sources)")
     for place, (facts, text) in enumerate(known, start=1):
-        number = facts.get("rank", place)
+        number = facts.get("marker", facts.get("rank", place))
         page = f", page {facts['page_number']}" if "page_number" in facts else ""
         print(f"  [{number}] {facts.get('title', 'untitled')}{page}  {facts.get('url', '')}")
         print(style(f"      {textwrap.shorten(text, 88, placeholder=' ...')}", "2"))

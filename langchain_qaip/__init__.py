@@ -27,21 +27,42 @@ from langchain_qaip.chat_models import (
 )
 
 if TYPE_CHECKING:
+    from langchain_qaip.dify import ChatDifyConversation, DifyDatasetRetriever, DifyWorkflow
+    from langchain_qaip.fireworks import FireworksEmbeddings, FireworksRerank
     from langchain_qaip.llms import PAISLLM, DifyLLM, FireworksLLM, PerplexityLLM, QaipLLM
+    from langchain_qaip.pais import ChatPAISAgent, PAISAgentLLM, PAISEmbeddings, PAISSearchRetriever
+    from langchain_qaip.perplexity import ChatPerplexityAgent, PerplexitySearchRetriever
+    from langchain_qaip.qaip import QaipExtractor, QAIPRetriever, QaipSearchRetriever
     from langchain_qaip.retrievers import CitationRetriever
+    from langchain_qaip.tools import PerplexitySearchTool
 
 __all__ = [
     "PAISLLM",
     "ChatDify",
+    "ChatDifyConversation",
     "ChatFireworks",
     "ChatPAIS",
+    "ChatPAISAgent",
     "ChatPerplexity",
+    "ChatPerplexityAgent",
     "ChatQaip",
     "CitationRetriever",
+    "DifyDatasetRetriever",
     "DifyLLM",
+    "DifyWorkflow",
+    "FireworksEmbeddings",
     "FireworksLLM",
+    "FireworksRerank",
+    "PAISAgentLLM",
+    "PAISEmbeddings",
+    "PAISSearchRetriever",
     "PerplexityLLM",
+    "PerplexitySearchRetriever",
+    "PerplexitySearchTool",
+    "QAIPRetriever",
+    "QaipExtractor",
     "QaipLLM",
+    "QaipSearchRetriever",
     "documents",
     "register_providers",
 ]
@@ -49,11 +70,12 @@ __all__ = [
 _LATER: Mapping[str, tuple[str, ...]] = {
     "llms": ("PAISLLM", "DifyLLM", "FireworksLLM", "PerplexityLLM", "QaipLLM"),
     "retrievers": ("CitationRetriever",),
-    "qaip": (),
-    "fireworks": (),
-    "pais": (),
-    "perplexity": (),
-    "dify": (),
+    "qaip": ("QAIPRetriever", "QaipExtractor", "QaipSearchRetriever"),
+    "fireworks": ("FireworksEmbeddings", "FireworksRerank"),
+    "pais": ("ChatPAISAgent", "PAISAgentLLM", "PAISEmbeddings", "PAISSearchRetriever"),
+    "perplexity": ("ChatPerplexityAgent", "PerplexitySearchRetriever"),
+    "tools": ("PerplexitySearchTool",),
+    "dify": ("ChatDifyConversation", "DifyDatasetRetriever", "DifyWorkflow"),
 }
 
 _register()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing, closing
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from langchain_core.callbacks import (
     AsyncCallbackManagerForLLMRun,
@@ -40,6 +40,9 @@ __all__ = ["ChatModel"]
 
 class ChatModel(Model, BaseChatModel):
     """A chat model of one service; see its subclasses."""
+
+    served: ClassVar[frozenset[str]] = frozenset()
+    """The kinds of tools that the service itself runs."""
 
     streaming: bool = Field(default=False)
 
@@ -186,7 +189,8 @@ class ChatModel(Model, BaseChatModel):
 
         Parameters:
             tools: functions, pydantic classes, TypedDicts, LangChain tools or declarations. Only
-                Fireworks takes any; with the others the list must be empty.
+                Fireworks and Perplexity's agent take any; the agent also takes the service's own
+                tools, such as {"type": "web_search"}. With the others the list must be empty.
             tool_choice: "auto", "none", "any", or the name of the tool to call.
             strict: whether arguments must conform to the declared schema.
             parallel_tool_calls: whether several calls may come at once.
@@ -200,11 +204,16 @@ class ChatModel(Model, BaseChatModel):
             bound = {**kwargs, "parallel_tool_calls": parallel_tool_calls}
             if tools:
                 self._refuse_tools()
-                bound["tools"] = declared = to_tools(tools, strict)
-                bound["tool_choice"] = to_tool_choice(tool_choice, declared)
+                bound["tools"] = declared = to_tools(tools, strict, self.served)
+                bound["tool_choice"] = self._chosen(tool_choice, declared)
             if response_format is not None:
                 bound["response_format"] = to_response_format(response_format, strict)
             return self.bind(**{k: v for k, v in bound.items() if v is not None})
+
+    def _chosen(self, choice: ToolChoice, tools: Sequence[Mapping[str, Any]]) -> Any:
+        if isinstance(choice, str) and choice in self.served:
+            return {"type": choice}
+        return to_tool_choice(choice, [tool for tool in tools if "function" in tool])
 
     def _refuse_tools(self) -> None:
         if not self.endpoint.takes("tools"):
@@ -214,7 +223,8 @@ class ChatModel(Model, BaseChatModel):
                 else ""
             )
             raise InvalidParameterError(
-                f"{self.endpoint.backend.title} takes no tools; ChatFireworks does.{cited} "
+                f"{self.endpoint.backend.title} takes no tools; ChatFireworks and "
+                f"ChatPerplexityAgent do.{cited} "
                 "For structured answers use with_structured_output(), or in create_agent "
                 "response_format=ProviderStrategy(...)."
             )

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from langchain_core.messages import AIMessageChunk
 from langchain_core.outputs import ChatGenerationChunk
 
 from langchain_qaip._cut_calls import spoiling
-from langchain_qaip._messages import late_facts, to_call, to_chunk, to_usage
+from langchain_qaip._messages import late_facts, to_call, to_chunk, to_tools_used, to_usage
 from qaip_core import Choice, Completion, ToolCall
 from qaip_core.twins import twins
-from qaip_core.types import Increment, join_tool_calls
+from qaip_core.types import Increment, ServerTool, join_tool_calls
 
 __all__ = ["ChatChunks"]
 
@@ -41,6 +42,9 @@ class ChatChunks:
     def _of(self, increment: Completion) -> Sequence[ChatGenerationChunk]:
         choice = increment.choice
         ready = [] if self._started else [self._first(increment)]
+        if increment.server_tools:  # before the text: blocks stand in the order of their chunks
+            ready.append(self._used(increment.server_tools))
+            increment = replace(increment, server_tools=())
         if increment.replaces:
             self._replaced = True
             ready.append(self._replacement(choice.text))
@@ -59,7 +63,8 @@ class ChatChunks:
 
     def _first(self, increment: Completion) -> ChatGenerationChunk:
         """Return the opening chunk: whatever names the answer, and no text."""
-        facts = {**self._facts, "model_name": self._name_of(increment)}
+        self._name = self._name_of(increment)
+        facts = {**self._facts, "model_name": self._name}
         message = AIMessageChunk(content="", id=increment.id, response_metadata=facts)
         self._started = True
         self._id = increment.id
@@ -81,6 +86,14 @@ class ChatChunks:
         )
         return ChatGenerationChunk(message=message)
 
+    def _used(self, tools: Sequence[ServerTool]) -> ChatGenerationChunk:
+        """Return a chunk that says what the service did, and holds no text."""
+        more, facts = to_tools_used(tools), dict(self._facts)
+        message = AIMessageChunk(
+            content="", id=self._id, additional_kwargs=more, response_metadata=facts
+        )
+        return ChatGenerationChunk(message=message)
+
     def _chunk(self, choice: Choice) -> ChatGenerationChunk:
         message = to_chunk(choice, dict(self._facts), self._id)
         info = {"logprobs": choice.logprobs} if choice.logprobs is not None else None
@@ -90,6 +103,8 @@ class ChatChunks:
         if self._replaced:
             increment = increment.without_spans()
         more, late = late_facts(increment, choice)
+        if increment.model and increment.model != self._name:  # told too late for `model_name`
+            late["resolved_model"] = increment.model
         message = AIMessageChunk(
             content="",
             id=self._id,

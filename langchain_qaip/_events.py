@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from langchain_qaip._messages import late_facts, to_call, to_usage
+from langchain_qaip._messages import (
+    late_facts,
+    to_call,
+    to_signatures,
+    to_tools_used,
+    to_usage,
+)
+from langchain_qaip._translator import server_blocks
 from qaip_core import Choice, Completion, ToolCall
-from qaip_core.types import Increment, join_logprobs
+from qaip_core.types import Increment, ServerTool, join_logprobs
 
 __all__ = ["Event", "Events"]
 
@@ -41,6 +48,7 @@ class Events:
         self._started = False
         self._replaced: list[str] = []
         self._logprobs: list[Any] = []
+        self._used: list[ServerTool] = []
 
     def shown(self, increment: Increment) -> str:
         """Return the text that an increment adds, as far as it may be shown as it comes."""
@@ -60,6 +68,9 @@ class Events:
         if increment.replaces:
             self._replaced.append(choice.text)
             choice.text = ""
+        if increment.server_tools:
+            events += self._use(increment.server_tools)
+            increment = replace(increment, server_tools=())
         if choice.reasoning:
             events += self._piece(_REASONING, choice.reasoning)
         if choice.text:
@@ -74,7 +85,8 @@ class Events:
 
     def _start(self, increment: Completion) -> Event:
         self._started = True
-        names = {"provider": self._provider, "model": self._name_of(increment)}
+        self._name = self._name_of(increment)
+        names = {"provider": self._provider, "model": self._name}
         return {
             "event": "message-start",
             "role": "ai",
@@ -87,16 +99,32 @@ class Events:
         block = self._blocks.get(kind)
         events = []
         if block is None:
-            block = self._blocks[kind] = _Block(len(self._blocks), [])
+            block = self._blocks[kind] = _Block(self._next, [])
             events.append(_started(block, {"type": kind, kind: ""}))
         block.pieces.append(text)
         return [*events, _delta(block, {"type": f"{kind}-delta", kind: text})]
+
+    @property
+    def _next(self) -> int:
+        """The number of the next block."""
+        return len(self._blocks) + 2 * len(self._used)
+
+    def _use(self, tools: Sequence[ServerTool]) -> list[Event]:
+        """Return the blocks of tools that the service used: they are whole as they come."""
+        events = []
+        for number, content in enumerate(
+            server_blocks([tool.as_dict() for tool in tools]), self._next
+        ):
+            block = _Block(number, [])
+            events += [_started(block, content), _ended(block, dict(content))]
+        self._used.extend(tools)
+        return events
 
     def _call(self, call: ToolCall) -> list[Event]:
         block = self._blocks.get(call.index)
         events = []
         if block is None:
-            block = self._blocks[call.index] = _Block(len(self._blocks), [], call)
+            block = self._blocks[call.index] = _Block(self._next, [], call)
             head = {"type": "tool_call_chunk", "id": call.id, "name": call.name, "args": ""}
             events.append(_started(block, {**head, "index": call.index}))
         if call.arguments:
@@ -108,21 +136,23 @@ class Events:
         if self._replaced:
             increment = increment.without_spans()
         more, facts = late_facts(increment, choice)
+        if increment.model and increment.model != self._name:
+            facts["resolved_model"] = increment.model
         if self._logprobs:
             facts["logprobs"] = join_logprobs(self._logprobs)
         events = []
         if "annotations" in more and _TEXT not in self._blocks:
-            self._blocks[_TEXT] = empty = _Block(len(self._blocks), [])
+            self._blocks[_TEXT] = empty = _Block(self._next, [])
             events.append(_started(empty, {"type": _TEXT, _TEXT: ""}))
         for kind, block in self._blocks.items():
             content = self._content(kind, block, more)
-            events.append(
-                {"event": "content-block-finish", "index": block.index, "content": content}
-            )
+            events.append(_ended(block, content))
         if _REASONING in self._blocks:
             more["reasoning_content"] = "".join(self._blocks[_REASONING].pieces)
         if self._replaced:
             more["replacements"] = self._replaced
+        called = [block.call for block in self._blocks.values() if block.call]
+        more.update({**to_tools_used(self._used), **to_signatures(called)})
         return [*events, _finished(facts, more, to_usage(increment.usage))]
 
     def _content(self, kind: Hashable, block: _Block, more: dict[str, Any]) -> Any:
@@ -141,6 +171,10 @@ def _started(block: _Block, content: Event) -> Event:
 
 def _delta(block: _Block, delta: Event) -> Event:
     return {"event": "content-block-delta", "index": block.index, "delta": delta}
+
+
+def _ended(block: _Block, content: Any) -> Event:
+    return {"event": "content-block-finish", "index": block.index, "content": content}
 
 
 def _finished(facts: dict[str, Any], more: dict[str, Any], usage: Any) -> Event:

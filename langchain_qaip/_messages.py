@@ -22,7 +22,7 @@ from langchain_qaip._content import reasoning_of, to_content
 from langchain_qaip._cut_calls import unspoiled
 from langchain_qaip.errors import InvalidParameterError
 from qaip_core import Choice, Citation, Completion, Message, ToolCall, Usage
-from qaip_core.types import Role
+from qaip_core.types import Role, ServerTool
 
 __all__ = [
     "documents",
@@ -32,6 +32,8 @@ __all__ = [
     "to_chunk",
     "to_documents",
     "to_message",
+    "to_signatures",
+    "to_tools_used",
     "to_turns",
     "to_usage",
 ]
@@ -91,7 +93,8 @@ def _tool_calls(message: AIMessage) -> tuple[ToolCall, ...]:
     cut = message.additional_kwargs.get("cut_calls", ())
     wrong = message.invalid_tool_calls
     calls += [(c["name"] or "", unspoiled(c, cut), c["id"]) for c in wrong]
-    return tuple(ToolCall(*call, index) for index, call in enumerate(calls))
+    signed: Mapping[str | None, str] = message.additional_kwargs.get("thought_signatures") or {}
+    return tuple(ToolCall(*call, index, signed.get(call[2])) for index, call in enumerate(calls))
 
 
 def to_message(answer: Completion, choice: Choice, provider: str, model: str) -> AIMessage:
@@ -104,6 +107,8 @@ def to_message(answer: Completion, choice: Choice, provider: str, model: str) ->
     more, facts = late_facts(answer, choice)
     if choice.reasoning:
         more["reasoning_content"] = choice.reasoning
+    if choice.tool_calls:
+        more.update(to_signatures(choice.tool_calls))
     return AIMessage(
         content=choice.text,
         id=answer.id,
@@ -137,12 +142,22 @@ def late_facts(answer: Completion, choice: Choice) -> tuple[dict[str, Any], dict
         facts["created"] = answer.created
     if answer.usage is not None:
         facts["token_usage"] = answer.usage.as_counts()
-    if not answer.citations:
-        return {}, facts
-    return {
-        "annotations": to_annotations(answer.citations),
-        "citations": [citation.as_dict() for citation in answer.citations],
-    }, facts
+    more: dict[str, Any] = {}
+    if answer.citations:
+        more["annotations"] = to_annotations(answer.citations)
+        more["citations"] = [citation.as_dict() for citation in answer.citations]
+    return {**more, **to_tools_used(answer.server_tools)}, facts
+
+
+def to_tools_used(tools: Sequence[ServerTool]) -> dict[str, Any]:
+    """Return what a message keeps of the tools that the service itself used."""
+    return {"server_tools": [tool.as_dict() for tool in tools]} if tools else {}
+
+
+def to_signatures(calls: Sequence[ToolCall]) -> dict[str, Any]:
+    """Return what a message keeps of calls that have to go back with a signature."""
+    signed = {call.id: call.signature for call in calls if call.id and call.signature}
+    return {"thought_signatures": signed} if signed else {}
 
 
 def to_chunk(choice: Choice, facts: dict[str, Any], message_id: str | None) -> AIMessageChunk:
@@ -151,11 +166,12 @@ def to_chunk(choice: Choice, facts: dict[str, Any], message_id: str | None) -> A
         tool_call_chunk(name=c.name or None, args=c.arguments, id=c.id, index=c.index)
         for c in choice.tool_calls
     ]
+    thought = {"reasoning_content": choice.reasoning} if choice.reasoning else {}
     return AIMessageChunk(
         content=choice.text,
         id=message_id,
         response_metadata=facts,
-        additional_kwargs={"reasoning_content": choice.reasoning} if choice.reasoning else {},
+        additional_kwargs={**thought, **to_signatures(choice.tool_calls)},
         tool_call_chunks=fragments,
     )
 
@@ -230,8 +246,13 @@ def to_usage(usage: Usage | None) -> UsageMetadata | None:
         output_tokens=usage.output_tokens,
         total_tokens=usage.total_tokens,
     )
+    details = InputTokenDetails()
     if usage.cached_tokens is not None:
-        counts["input_token_details"] = InputTokenDetails(cache_read=usage.cached_tokens)
+        details["cache_read"] = usage.cached_tokens
+    if usage.cache_written_tokens is not None:
+        details["cache_creation"] = usage.cache_written_tokens
+    if details:
+        counts["input_token_details"] = details
     if usage.reasoning_tokens is not None:
         counts["output_token_details"] = OutputTokenDetails(reasoning=usage.reasoning_tokens)
     return counts

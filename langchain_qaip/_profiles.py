@@ -52,7 +52,8 @@ def profile(endpoint: Endpoint, model: str | None) -> dict[str, Any]:
 def listed_facts(model: ModelInfo) -> dict[str, Any]:
     """Return what the service's list of models says of one of them."""
     said: Mapping[str, Any] = model.metadata
-    facts = {name: said[key] for key, names in _LISTED.items() if key in said for name in names}
+    known = {key: said[key] for key in _LISTED if said.get(key) is not None}
+    facts = {name: value for key, value in known.items() for name in _LISTED[key]}
     if model.context_length:
         facts["max_input_tokens"] = model.context_length
     return {"name": model.id, **facts}

@@ -13,6 +13,8 @@ _MODULE = "langchain_qaip"
 
 
 def _make(cls: type[Any], **kwargs: Any) -> Any:
+    if "agent_id" in cls.endpoint.required:
+        kwargs.setdefault("agent_id", kwargs.pop("model", None))
     return cls(**kwargs)
 
 
@@ -20,9 +22,11 @@ def register_providers() -> None:
     """Make ``init_chat_model("qaip-perplexity:sonar")`` and the like work.
 
     The names are those of ``model_provider``: "qaip", "qaip-fireworks", "qaip-pais",
-    "qaip-perplexity", "qaip-dify". Qaip and Dify choose the model themselves: what stands behind
-    the colon is ignored. LangChain has no public way to add providers; this one is checked for
-    every version that the package supports, and does nothing until it is called.
+    "qaip-pais-agent", "qaip-perplexity", "qaip-perplexity-agent", "qaip-dify",
+    "qaip-dify-conversation". Qaip and Dify choose the model themselves: what stands behind the
+    colon is ignored; for "qaip-pais-agent" it is the agent's id. LangChain has no public way to
+    add providers; this one is checked for every version that the package supports, and does
+    nothing until it is called.
 
     Raises:
         ImportError: the ``langchain`` package is not installed.

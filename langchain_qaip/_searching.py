@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from langchain_core.callbacks import (
@@ -16,7 +17,7 @@ from langchain_qaip._connected import Translated
 from langchain_qaip._messages import to_documents
 from langchain_qaip.errors import as_langchain
 from qaip_core.errors import InvalidParameterError
-from qaip_core.service import Searching
+from qaip_core.service import Found, Searching
 
 __all__ = ["SearchRetriever"]
 
@@ -45,8 +46,8 @@ class SearchRetriever(Translated, Searching, BaseRetriever):
         **kwargs: Any,
     ) -> list[Document]:
         with as_langchain():
-            wanted = self._wanted(k)
-            return to_documents(self.search(query, count=wanted, **kwargs))[:wanted]
+            count, call = self._of_call(k, kwargs)
+            return self._documents(self.search(query, count=count, **call), count, call)
 
     async def _aget_relevant_documents(
         self,
@@ -57,10 +58,23 @@ class SearchRetriever(Translated, Searching, BaseRetriever):
         **kwargs: Any,
     ) -> list[Document]:
         with as_langchain():
-            wanted = self._wanted(k)
-            return to_documents(await self.asearch(query, count=wanted, **kwargs))[:wanted]
+            count, call = self._of_call(k, kwargs)
+            return self._documents(await self.asearch(query, count=count, **call), count, call)
 
-    def _wanted(self, k: int | None) -> int | None:
+    def _of_call(self, k: int | None, call: Mapping[str, Any]) -> tuple[int | None, dict[str, Any]]:
+        """Return how many Documents are wanted, and the other parameters of a call.
+
+        The number is None where nobody says it, or a parameter of the call does.
+        """
         if k is not None and (not isinstance(k, int) or k < 1):
             raise InvalidParameterError(f"k must be a whole number from 1, not {k!r}")
-        return self.k if k is None else k
+        wanted = self.k if k is None and call.get(self.count_name) is None else k
+        return wanted, dict(call)
+
+    def _documents(
+        self,
+        found: Found,
+        count: int | None,
+        call: Mapping[str, Any],  # noqa: ARG002 -- for subclasses
+    ) -> list[Document]:
+        return to_documents(found)[:count]

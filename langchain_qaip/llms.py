@@ -6,12 +6,18 @@ own parameters, those of `qaip_core.connection.Connection` and LangChain's.
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from langchain_qaip._text import TextModel
 from qaip_core.backends import dify, fireworks, pais, perplexity, qaip
 from qaip_core.backends.dify import DifyParams
+from qaip_core.backends.dify._calls import AppCalls
 from qaip_core.backends.fireworks import FireworksTextParams
+from qaip_core.backends.fireworks.account import Account
 from qaip_core.backends.pais import PaisParams
+from qaip_core.backends.pais._lists import ListsModels
 from qaip_core.backends.perplexity import PerplexityParams
+from qaip_core.backends.perplexity._classes import Retired
 from qaip_core.backends.qaip import QaipParams
 
 __all__ = ["PAISLLM", "DifyLLM", "FireworksLLM", "PerplexityLLM", "QaipLLM"]
@@ -26,15 +32,18 @@ class QaipLLM(QaipParams, TextModel):
     endpoint = qaip.COMPLETIONS
 
 
-class FireworksLLM(FireworksTextParams, TextModel):
+class FireworksLLM(FireworksTextParams, Account, TextModel):
     """Completes a text with a model on Fireworks (POST /completions).
 
     Parameters:
         model: such as "accounts/fireworks/models/llama-v3p1-8b-instruct".
         api_key: or the environment variable FIREWORKS_API_KEY.
         base_url: or FIREWORKS_API_BASE, with or without /v1.
+        session_affinity: a name of the session, without spaces; requests that share one go to
+            the same replica, whose cache has their beginning.
 
     The others are those of `FireworksTextParams` (``echo``, ``logprobs``, ``n``, ...).
+    `list_models` tells what the service has.
 
     Raises:
         ServiceError: see `langchain_qaip.errors`.
@@ -45,7 +54,7 @@ class FireworksLLM(FireworksTextParams, TextModel):
     endpoint = fireworks.TEXT
 
 
-class PAISLLM(PaisParams, TextModel):
+class PAISLLM(PaisParams, ListsModels, TextModel):
     """Completes a text with a model of VMware Private AI Services (POST /completions).
 
     Parameters:
@@ -65,16 +74,17 @@ class PAISLLM(PaisParams, TextModel):
     endpoint = pais.TEXT
 
 
-class PerplexityLLM(PerplexityParams, TextModel):
+class PerplexityLLM(PerplexityParams, Retired, TextModel):
     """Answers one prompt from the web through Perplexity's chat completions.
 
     Parameters, errors and source: those of `langchain_qaip.ChatPerplexity`.
     """
 
     endpoint = perplexity.CHAT
+    successor: ClassVar[str] = "ChatPerplexityAgent"
 
 
-class DifyLLM(DifyParams, TextModel):
+class DifyLLM(DifyParams, AppCalls, TextModel):
     """Runs a Dify completion app on one prompt.
 
     Parameters, errors and source: those of `langchain_qaip.ChatDify`.

@@ -7,7 +7,7 @@ sources alone.
 
 from collections.abc import Mapping
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 try:
     import llama_index.core as _core  # noqa: F401
@@ -25,25 +25,44 @@ from llama_index_qaip.llms import PAIS, Dify, Fireworks, Perplexity, Qaip
 from llama_index_qaip.query_engines import CitedQueryEngine
 from llama_index_qaip.retrievers import CitationRetriever
 
+if TYPE_CHECKING:
+    from llama_index_qaip.dify import DifyConversation, DifyDatasetRetriever, DifyWorkflow
+    from llama_index_qaip.fireworks import FireworksEmbedding, FireworksRerank
+    from llama_index_qaip.pais import PAISAgent, PAISEmbedding, PAISSearchRetriever
+    from llama_index_qaip.perplexity import PerplexityAgent, PerplexitySearchRetriever
+    from llama_index_qaip.qaip import QaipExtractor, QaipSearchRetriever
+
 __all__ = [
     "PAIS",
     "CitationRetriever",
     "CitedQueryEngine",
     "CitingLLM",
     "Dify",
+    "DifyConversation",
+    "DifyDatasetRetriever",
+    "DifyWorkflow",
     "Fireworks",
+    "FireworksEmbedding",
+    "FireworksRerank",
+    "PAISAgent",
+    "PAISEmbedding",
+    "PAISSearchRetriever",
     "Perplexity",
+    "PerplexityAgent",
+    "PerplexitySearchRetriever",
     "Qaip",
+    "QaipExtractor",
+    "QaipSearchRetriever",
     "ServiceError",
     "ServiceLLM",
 ]
 
 _LATER: Mapping[str, tuple[str, ...]] = {
-    "qaip": (),
-    "fireworks": (),
-    "pais": (),
-    "perplexity": (),
-    "dify": (),
+    "qaip": ("QaipExtractor", "QaipSearchRetriever"),
+    "fireworks": ("FireworksEmbedding", "FireworksRerank"),
+    "pais": ("PAISAgent", "PAISEmbedding", "PAISSearchRetriever"),
+    "perplexity": ("PerplexityAgent", "PerplexitySearchRetriever"),
+    "dify": ("DifyConversation", "DifyDatasetRetriever", "DifyWorkflow"),
 }
 
 

@@ -59,7 +59,8 @@ class Shape(Protocol[R_co]):
 class ChatShape(Shape[ChatResponse]):
     """Answers as messages.
 
-    The message's own ``additional_kwargs`` stay empty: LlamaIndex writes them into prompts.
+    The message's own ``additional_kwargs`` stay empty: LlamaIndex writes them into prompts. They
+    hold signatures of tool calls, where the service wants these back.
 
     Parameters:
         citation_blocks: whether a message holds a block for each citation.
@@ -83,8 +84,10 @@ class ChatShape(Shape[ChatResponse]):
         blocks = [*_text_blocks(choice), *map(_tool_call, choice.tool_calls)]
         if self._citation_blocks:
             blocks.extend(map(_citation, answer.citations))
+        signed = {c.id: c.signature for c in choice.tool_calls if c.id and c.signature}
+        kept: Any = {"additional_kwargs": {"thought_signatures": signed}} if signed else {}
         return ChatResponse(
-            message=ChatMessage(role=MessageRole.ASSISTANT, blocks=blocks),
+            message=ChatMessage(role=MessageRole.ASSISTANT, blocks=blocks, **kept),
             delta=delta and delta.text,
             raw=answer.raw,
             additional_kwargs={**_facts(answer), **_thinking(delta)},
@@ -193,10 +196,16 @@ def _facts(answer: Completion) -> dict[str, Any]:
         "created": answer.created,
         "finish_reason": answer.finish_reason,
     }
+    usage = answer.usage
     return {
         **answer.metadata,
-        **(answer.usage.as_counts() if answer.usage else {}),
+        **({**usage.as_counts(), **usage.details()} if usage else {}),
         **{k: v for k, v in known.items() if v is not None},
+        **(
+            {"server_tools": [t.as_dict() for t in answer.server_tools]}
+            if answer.server_tools
+            else {}
+        ),
         "citations": [citation.as_dict() for citation in answer.citations],
     }
 

@@ -169,10 +169,12 @@ def _bytes(resolve: Callable[[], IOBase]) -> bytes:
 def _tool_calls(message: ChatMessage) -> Iterator[ToolCall]:
     """Yield the calls of a message; of one without blocks for them, those of older integrations."""
     blocks = [b for b in message.blocks if isinstance(b, ToolCallBlock)]
+    signed = message.additional_kwargs.get("thought_signatures") or {}
     for index, block in enumerate(blocks):
         given = block.tool_kwargs
         arguments = given if isinstance(given, str) else json.dumps(given)
-        yield ToolCall(block.tool_name, arguments, block.tool_call_id, index)
+        signature = signed.get(block.tool_call_id)
+        yield ToolCall(block.tool_name, arguments, block.tool_call_id, index, signature)
     for index, kept in enumerate([] if blocks else message.additional_kwargs.get("tool_calls", ())):
         call = kept if isinstance(kept, Mapping) else kept.model_dump()
         function = call["function"]

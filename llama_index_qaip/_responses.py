@@ -44,7 +44,7 @@ class _Listed:
             name = about.get("title") or about.get("url") or scored.node_id
             link = f" ({url})" if (url := about.get("url", name)) != name else ""
             excerpt = truncate_text(" ".join(passage.split()), length) if trim_text else passage
-            number = about.get("rank", place)
+            number = about.get("marker", about.get("rank", place))
             lines.append(f"[{number}] {name}{page}{link}{excerpt and ': '}{excerpt}")
         return "\n".join(lines)
 
@@ -85,21 +85,9 @@ class _Read:
         finally:
             self.ended = True
 
-    async def atokens(
-        self, answers: AsyncGenerator[ChatResponse, None]
-    ) -> AsyncGenerator[str, None]:
-        """Yield the text of a stream."""
-        try:
-            async with aclosing(answers):
-                async for answer in answers:
-                    if delta := self.add(answer):
-                        yield delta
-            self._error = None
-        except Exception as error:
-            self._error = error
-            raise
-        finally:
-            self.ended = True
+    def end(self, error: Exception | None = None) -> None:
+        """Take the end of a stream, or what ended it."""
+        self._error, self.ended = error, True
 
     def whole(self) -> CitedResponse:
         """Return the answer, which has been read.
@@ -110,6 +98,37 @@ class _Read:
         if self._error is not None:
             raise self._error
         return CitedResponse(self.text, self.nodes, self.metadata)
+
+
+class _Tokens(AsyncGenerator[str, None]):
+    """The text of a stream, piece by piece.
+
+    No generator function, for the reason that `GrowingAsync` gives.
+    """
+
+    def __init__(self, read: _Read, answers: AsyncGenerator[ChatResponse, None]) -> None:
+        self._read, self._answers = read, answers
+
+    async def __anext__(self) -> str:
+        try:
+            while not (delta := self._read.add(await anext(self._answers))):
+                pass
+        except StopAsyncIteration:
+            if not self._read.ended:
+                self._read.end()
+            raise
+        except Exception as error:
+            self._read.end(error)
+            raise
+        return delta
+
+    async def asend(self, value: None) -> str:  # noqa: ARG002 -- nothing can be told to a stream
+        return await anext(self)
+
+    async def athrow(self, *error: Any) -> str:
+        self._read.ended = True
+        await self._answers.aclose()
+        raise error[0]
 
 
 class CitedResponse(_Listed, Response):
@@ -175,7 +194,7 @@ class CitedAsyncStreamingResponse(_Streamed, AsyncStreamingResponse):
 
     def __init__(self, answers: AsyncGenerator[ChatResponse, None]) -> None:
         self._read = _Read()
-        super().__init__(self._read.atokens(answers), self._read.nodes, self._read.metadata)
+        super().__init__(_Tokens(self._read, answers), self._read.nodes, self._read.metadata)
 
     async def _yield_response(self) -> AsyncGenerator[str, None]:
         """Yield the text; what LlamaIndex's methods read by, all of them."""

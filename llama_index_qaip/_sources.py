@@ -30,7 +30,7 @@ def citing(llm: ServiceLLM) -> ServiceLLM:
     """
     if not isinstance(llm, ServiceLLM) or not llm.endpoint.cites:
         raise InvalidParameterError(
-            f"{type(llm).__name__} gives no sources: pass a Qaip, Perplexity or Dify"
+            f"{type(llm).__name__} gives no sources: pass one of the LLMs with as_query_engine()"
         )
     return llm
 
@@ -42,7 +42,7 @@ def as_nodes(citations: Iterable[Mapping[str, Any]]) -> list[NodeWithScore]:
 
 def _node(citation: Mapping[str, Any]) -> NodeWithScore:
     facts = {k: v for k, v in citation.items() if k not in ("id", "text", "spans", "score")}
-    technical = [k for k in facts if k == "rank" or k.endswith("_id")]
+    technical = [k for k in facts if k in ("rank", "marker") or k.endswith("_id")]
     source = facts.get("source")
     node = TextNode(
         id_=citation["id"],

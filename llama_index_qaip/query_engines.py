@@ -37,7 +37,7 @@ class CitedQueryEngine(BaseQueryEngine):
     Both are filled when a streamed answer has been read to its end.
 
     Parameters:
-        llm: a `Qaip`, `Perplexity` or `Dify`.
+        llm: one of this package whose service cites, such as `Qaip` or `PerplexityAgent`.
         streaming: whether `query` and `aquery` return answers that can be read as they grow.
         query_template: how the query is asked, with the variable ``query_str``; a chat template
             may hold several messages. `get_prompts` shows it, `update_prompts` changes it.

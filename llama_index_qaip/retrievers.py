@@ -21,7 +21,7 @@ class CitationRetriever(BaseRetriever):
     the service's own, else None: `SimilarityPostprocessor` drops such nodes at any cutoff.
 
     Parameters:
-        llm: a `Qaip`, `Perplexity` or `Dify`; one call of it for each query.
+        llm: one of this package whose service cites, such as `Qaip`; one call of it for each query.
         similarity_top_k: how many sources to return at most, at least 1; None for all. It cuts
             the service's list, whose length the service decides.
         callback_manager: that of the LLM where it is not given.

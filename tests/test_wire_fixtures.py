@@ -18,6 +18,7 @@ OPERATIONS = {
     "agent-chat",
     "agent-completions",
     "chat",
+    "chat-messages",
     "completion-messages",
     "completions",
     "contents",

@@ -1,7 +1,8 @@
-"""Tests that state what LlamaIndex expects of an LLM, a retriever and a query engine.
+"""Tests that state what LlamaIndex expects of LLMs, retrievers, query engines and the like.
 
-For classes of anybody: subclass `LLMContract`, `RetrieverContract` or `QueryEngineContract` in a
-test module, say how to make yours and how its service writes. It needs pytest.
+For classes of anybody: subclass `LLMContract`, `RetrieverContract`, `QueryEngineContract`,
+`EmbeddingContract` or `RerankContract` in a test module, say how to make yours and how its service
+writes. It needs pytest.
 """
 
 import pytest
@@ -21,6 +22,8 @@ _PARTS = (
     "_tools",
     "retrievers",
     "query_engines",
+    "embeddings",
+    "postprocessors",
 )
 pytest.register_assert_rewrite(*(f"{__name__}.{part}" for part in _PARTS))
 
@@ -38,7 +41,17 @@ from llama_index_qaip.testing._script import (  # noqa: E402
     Service,
     Source,
 )
+from llama_index_qaip.testing.embeddings import (  # noqa: E402
+    EmbeddingContract,
+    EmbeddingDialect,
+    vector_of,
+)
 from llama_index_qaip.testing.llms import LLMContract  # noqa: E402
+from llama_index_qaip.testing.postprocessors import (  # noqa: E402
+    RerankContract,
+    RerankDialect,
+    score_of,
+)
 from llama_index_qaip.testing.query_engines import QueryEngineContract  # noqa: E402
 from llama_index_qaip.testing.retrievers import RetrieverContract  # noqa: E402
 
@@ -50,15 +63,21 @@ __all__ = [
     "Call",
     "Contract",
     "Dialect",
+    "EmbeddingContract",
+    "EmbeddingDialect",
     "LLMContract",
     "Loopback",
     "OpenAIDialect",
     "QueryEngineContract",
     "Refusal",
     "Request",
+    "RerankContract",
+    "RerankDialect",
     "RetrieverContract",
     "Service",
     "Source",
     "good_practice",
     "needs",
+    "score_of",
+    "vector_of",
 ]

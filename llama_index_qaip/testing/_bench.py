@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import gc
 import inspect
 from collections.abc import AsyncIterator, Callable, Generator, Iterator
@@ -235,6 +236,12 @@ class Bench:
             return left(self.service, how, begin)
         finally:
             gc.enable()
+
+    def sent(self, data: bytes) -> bool:
+        """Tell whether bytes were sent: in base64, or uploaded as they are."""
+        asides = getattr(self.service, "asides", ())  # of `Loopback` alone
+        forms = (base64.b64encode(data).decode(), data.decode("latin-1"))
+        return any(r.says(form) for r in (*self.service.requests, *asides) for form in forms)
 
     def close(self) -> None:
         """Close everything that was made."""

@@ -35,6 +35,7 @@ class Loopback:
     def __init__(self, dialect: Dialect) -> None:
         self._dialect = dialect
         self.requests: list[Request] = []
+        self.asides: list[Request] = []
         self._queue: deque[Answer | Refusal] = deque()
         self._last: Answer | Refusal = Refusal(501, "no answer was queued")
         self._open: dict[int, socket.socket] = {}
@@ -61,6 +62,7 @@ class Loopback:
         with self._changed:
             self._changed.wait_for(lambda: not self._open, 1.0)
         self.requests.clear()
+        self.asides.clear()
         self._queue.clear()
         self._last = Refusal(501, "no answer was queued")
 
@@ -91,6 +93,7 @@ class Loopback:
         """Record a request, and return what is sent for it."""
         aside = self._dialect.aside(request)
         if aside is not None:
+            self.asides.append(request)
             return Reply(body=[json.dumps(aside).encode()])
         if request.method != "POST":
             told = f"{request.method} {request.path} has no answer here: see Dialect.aside"
@@ -163,7 +166,7 @@ class _Handler(BaseHTTPRequestHandler):
         """Answer as the script says."""
         with self.owner.answering():
             try:
-                request = self._request(json.loads(self._body()))
+                request = self._request(self._decoded(self._body()))
             except ValueError as error:
                 told = f"the body of the request is no JSON: {error}"
                 return self._send(Reply(400, "text/plain", body=[told.encode()], cut=True))
@@ -172,6 +175,11 @@ class _Handler(BaseHTTPRequestHandler):
     def _request(self, body: Any) -> Request:
         headers = {name.lower(): value for name, value in self.headers.items()}
         return Request(self.path, headers, body, self.number, self.command)
+
+    def _decoded(self, body: bytes) -> Any:
+        """Return JSON; of what is none, such as an upload, its bytes as characters."""
+        kind = self.headers.get("content-type", "")
+        return body.decode("latin-1") if kind.startswith("multipart/") else json.loads(body)
 
     def _body(self) -> bytes:
         if self.headers.get("transfer-encoding", "").lower() != "chunked":

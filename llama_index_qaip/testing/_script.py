@@ -123,7 +123,7 @@ class Request:
 
     Parameters:
         headers: by their names in lower case.
-        body: the decoded JSON; empty for a GET.
+        body: the decoded JSON; empty for a GET; the bytes as characters, for an upload.
         connection: the number of the connection that it came by.
     """
 

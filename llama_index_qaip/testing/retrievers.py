@@ -13,10 +13,12 @@ from llama_index.core.callbacks import CallbackManager, CBEventType, EventPayloa
 from llama_index.core.chat_engine import CondensePlusContextChatEngine
 from llama_index.core.llms import MockLLM
 from llama_index.core.query_engine import CitationQueryEngine, RetrieverQueryEngine
+from llama_index.core.retrievers import QueryFusionRetriever, RouterRetriever
 from llama_index.core.schema import MetadataMode, QueryBundle
 from llama_index.core.tools import RetrieverTool
 
-from llama_index_qaip.testing._bench import QUESTION, Bench, both_lanes
+from llama_index_qaip.testing._asking import First
+from llama_index_qaip.testing._bench import KEY, QUESTION, Bench, both_lanes
 from llama_index_qaip.testing._contract import Contract, good_practice, needs
 from llama_index_qaip.testing._errors import check_error
 from llama_index_qaip.testing._memory import ListMemory
@@ -157,6 +159,40 @@ class RetrieverContract(Contract):
         output = bench.call(tool, f"{a}call", QUESTION)
         for source in SOURCES:
             assert source.text in output.content
+
+    @both_lanes
+    def test_a_router_takes_it(self, bench: Bench, a: str) -> None:
+        bench.service.answers(self.answer())
+        tool = RetrieverTool.from_defaults(bench.make(), name="lamps", description="Knows lamps.")
+        found = bench.call(RouterRetriever(First(), [tool], llm=MockLLM()), f"{a}retrieve", "q")
+        assert len(found) == len(SOURCES)
+
+    @both_lanes
+    def test_fusion_takes_it_beside_others(self, bench: Bench, a: str) -> None:
+        """What two retrievers find is one node, where it is the same."""
+        bench.service.answers(self.answer())
+        several = [bench.make(), bench.make()]
+        fused = QueryFusionRetriever(several, llm=MockLLM(), num_queries=1, use_async=False)
+        found = bench.call(fused, f"{a}retrieve", QUESTION)
+        assert {item.node.get_content(MetadataMode.NONE) for item in found} == {
+            source.text for source in SOURCES
+        }
+        assert len(found) == len(SOURCES)
+        assert len(bench.service.requests) == 2
+
+    @both_lanes
+    @needs(good_practice=True, max_retries_field=True)
+    def test_a_busy_service_is_asked_again(self, bench: Bench, a: str) -> None:
+        busy = Refusal(503, headers={"retry-after-ms": "20", "retry-after": "0.02"})
+        bench.service.answers(busy, self.answer())
+        made = bench.make(**{self.max_retries_field: 1})
+        assert len(bench.call(made, f"{a}retrieve", QUESTION)) == len(SOURCES)
+        assert len(bench.service.requests) == 2
+
+    @good_practice
+    def test_the_key_is_in_no_form_of_it(self, bench: Bench) -> None:
+        retriever = bench.make()
+        assert KEY not in repr(retriever) + str(retriever)
 
     def _found(self, bench: Bench, a: str, **given: Any) -> Any:
         bench.service.answers(self.answer(**given))

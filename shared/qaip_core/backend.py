@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, KeysView, Mapping, Sequence
+from collections.abc import Callable, Iterable, KeysView, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from string import Formatter
+from types import MappingProxyType
 from typing import Annotated, Any, ClassVar, Generic, Literal, Protocol, TypeAlias, TypeVar
 from urllib.parse import quote
 
@@ -22,6 +23,7 @@ __all__ = [
     "Backend",
     "Decoder",
     "Endpoint",
+    "Errand",
     "Operation",
     "Params",
     "Stops",
@@ -60,6 +62,9 @@ class Params(BaseModel):
     synonyms: ClassVar[Mapping[str, str]] = {}
     """Further names by which fields may be given."""
 
+    elsewhere: ClassVar[Mapping[str, str]] = {}
+    """What to write instead of names that are looked for here, but stand in another place."""
+
 
 def as_list(value: Any) -> Any:
     """Return one string as a list of one, and nothing as None."""
@@ -73,7 +78,9 @@ Stops: TypeAlias = Annotated[list[str] | str | None, BeforeValidator(as_list)]
 class Wire(BaseModel):
     """A body that a service sends: unknown keys are ignored, absent ones have defaults."""
 
-    model_config = ConfigDict(extra="ignore", hide_input_in_errors=True, protected_namespaces=())
+    model_config = ConfigDict(
+        extra="ignore", hide_input_in_errors=True, protected_namespaces=(), defer_build=True
+    )
 
 
 class Decoder(Protocol):
@@ -115,7 +122,7 @@ class Backend:
         name: its key in metadata and errors, such as ``"perplexity"``.
         title: its name for people.
         base_url: None where every site has its own.
-        key_env, url_env: environment variables, first that is set wins.
+        key_env, url_env, verify_env: environment variables, first that is set wins.
         key_header: the header that carries the key.
         key_prefix: what stands before the key in it.
         key_required: whether a call without a key is refused before it is sent.
@@ -132,6 +139,7 @@ class Backend:
     key_env: tuple[str, ...]
     url_env: tuple[str, ...]
     docs: str
+    verify_env: tuple[str, ...] = ()
     key_header: str = "Authorization"
     key_prefix: str = "Bearer "
     key_required: bool = True
@@ -181,7 +189,7 @@ class Action:
         given = {k: v for k, v in self.by_name(values).items() if v is not None}
         if not given.keys() <= self.names:
             known = [*self.params.model_fields, *self.params.synonyms, *COMMON, "stop"]
-            refuse_unknown(given, known, self.backend.title)
+            refuse_unknown(given, known, self.backend.title, self.params.elsewhere)
         for name in self.required:
             if name not in given:
                 raise InvalidParameterError(f"{self.backend.title} needs {name!r}: pass {name}=...")
@@ -197,11 +205,23 @@ class Action:
             ) from None
 
     def at(self, params: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
-        """Return the path, its placeholders filled, and the parameters that are not in it."""
+        """Return the path, its placeholders filled, and the parameters that are not in it.
+
+        Raises:
+            InvalidParameterError: one cannot stand in a path, or would lead elsewhere.
+        """
         if "{" not in self.path:
             return self.path, dict(params)
         places = _places(self.path)
-        parts = {name: quote(str(params[name]), safe="") for name in places}
+        try:
+            parts = {name: quote(str(params[name]), safe="") for name in places}
+        except UnicodeEncodeError:
+            raise InvalidParameterError(
+                f"{self.backend.title}: an id holds half of a character"
+            ) from None
+        for name, part in parts.items():
+            if part in ("", ".", ".."):
+                raise InvalidParameterError(f"{self.backend.title}: {name} is not an id: {part!r}")
         return self.path.format(**parts), {k: v for k, v in params.items() if k not in places}
 
 
@@ -218,7 +238,7 @@ class Endpoint(Action):
         decoder: makes the decoder of one stream, from the checked parameters.
         required: the parameters without which nothing is sent.
         framing: chooses the framing by the media type of the response.
-        accept: the Accept header of a streamed call.
+        accept: the Accept header of a streamed call, or what makes it of the parameters.
         kind: tells a service's later ways of answering from its first, such as "agent".
         cites: whether answers come with sources.
         markers: whether the service writes ``[n]`` for its n-th citation.
@@ -232,6 +252,7 @@ class Endpoint(Action):
         model: what to call the model where the service names none.
         must_stream: whether a whole answer has to be asked for as a stream.
         repair: another body to try once after an error; None to give up.
+        errands: what has to be done before a call, from its body and its checked parameters.
         cancel: path and body of the request that stops a running stream, from its decoder.
     """
 
@@ -243,7 +264,7 @@ class Endpoint(Action):
     decoder: Callable[[Mapping[str, Any]], Decoder]
     required: tuple[str, ...] = ()
     framing: Callable[[str], Framing] = event_stream
-    accept: str = "text/event-stream"
+    accept: str | Callable[[Mapping[str, Any]], str] = "text/event-stream"
     kind: str | None = None
     cites: bool = False
     markers: bool = True
@@ -258,6 +279,9 @@ class Endpoint(Action):
     repair: Callable[[Exception, dict[str, Any]], dict[str, Any] | None] = field(
         default=lambda _error, _body: None
     )
+    errands: Callable[[dict[str, Any], Mapping[str, Any]], Iterable[Errand]] = field(
+        default=lambda _body, _params: ()
+    )
     cancel: Callable[[Any, Mapping[str, Any]], tuple[str, dict[str, Any]] | None] = field(
         default=lambda _decoder, _body: None
     )
@@ -266,6 +290,10 @@ class Endpoint(Action):
     def stops(self) -> bool:
         """Whether the service itself takes stop sequences."""
         return self.takes("stop")
+
+    def accepted(self, params: Mapping[str, Any]) -> str:
+        """Return the Accept header of a streamed call with these parameters."""
+        return self.accept if isinstance(self.accept, str) else self.accept(params)
 
     def context_of(self, model: str | None) -> int | None:
         """Return the tokens that prompt and answer share; None where that is not known."""
@@ -319,7 +347,7 @@ class Operation(Action, Generic[T]):
         method: the HTTP method.
         encode: checked parameters to the JSON body, or to an `Upload`.
         base: its own base URL, from the service's.
-        is_safe: whether it changes nothing and is not billed, so that it may be repeated freely.
+        is_safe: whether it may be repeated freely: doing it twice changes, and bills, no more.
         may_be_empty: whether it may answer without a body.
     """
 
@@ -335,14 +363,41 @@ class Operation(Action, Generic[T]):
     may_be_empty: bool = False
 
 
-def refuse_unknown(given: Mapping[str, Any], known: Sequence[str], owner: str) -> None:
-    """Raise for the first name that is not known, with the nearest one that is."""
+@dataclass(frozen=True, slots=True)
+class Errand:
+    """What has to be done before a call of an endpoint: an operation of the same service.
+
+    Parameters:
+        operation: what is asked for.
+        values: its parameters, by their Python names.
+        take: gets the result; it may complete the body, or raise a `ServiceError`.
+        lasting: whether the result holds for all calls of a client, which then asks once.
+    """
+
+    operation: Operation[Any]
+    values: Mapping[str, Any]
+    take: Callable[[Any], None]
+    lasting: bool = False
+
+
+def refuse_unknown(
+    given: Mapping[str, Any],
+    known: Sequence[str],
+    owner: str,
+    elsewhere: Mapping[str, str] = MappingProxyType({}),
+) -> None:
+    """Raise for the first name that is not known, with what to write instead, or the nearest."""
     for name in given:
         if name not in known:
+            if name in elsewhere:
+                raise InvalidParameterError(
+                    f"{owner} has no parameter {name!r}: write {elsewhere[name]}"
+                )
             import difflib
 
             near = difflib.get_close_matches(name, known, 1)
-            hint = f"Did you mean {near[0]!r}?" if near else f"It takes: {', '.join(known)}."
+            takes = ", ".join(dict.fromkeys(known))
+            hint = f"Did you mean {near[0]!r}?" if near else f"It takes: {takes}."
             raise InvalidParameterError(
                 f"{owner} has no parameter {name!r}. {hint} "
                 "What is not modelled yet can be sent with extra_body={...}."

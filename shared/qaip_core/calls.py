@@ -22,6 +22,7 @@ __all__ = ["Caller"]
 
 _UNCHANGING = frozenset({str, int, float, bool})
 _WITHOUT_BODY = frozenset({"GET", "DELETE"})
+_ADDRESSES = 16
 
 
 def _nothing() -> None:
@@ -39,6 +40,7 @@ class Caller:
         self.settings = settings
         self._forms: dict[tuple[str, str, bool], _Form] = {}
         self._checked: tuple[Any, ...] = None, {}, {}, {}
+        self._kept: dict[str, Any] = {}
 
     def __reduce__(self) -> tuple[Callable[[], None], tuple[()]]:
         """Pickle, and copy, as None: connections stay where they are."""
@@ -78,17 +80,20 @@ class Caller:
         stream = stream or endpoint.must_stream(known)
         path, rest = endpoint.at(params)
         body: dict[str, Any] = endpoint.encode(prompt, rest, stream)
+        errands = endpoint.errands(body, known)
         return Call(
             **self._common(settings.base_url + path),
             endpoint=endpoint,
             body={**body, **more},
             policy=settings.policy,
-            accept=endpoint.accept if stream else "application/json",
+            accept=endpoint.accepted(known) if stream else "application/json",
             repair=endpoint.repair,
             stream=stream,
             bare=bare,
             stops=stops,
             params=known,
+            errands=[(e, self.asking(e.operation, e.values)) for e in errands] if errands else (),
+            kept=self._kept,
         )
 
     def _params(self, endpoint: Endpoint, given: dict[str, Any]) -> dict[str, Any]:
@@ -106,7 +111,8 @@ class Caller:
 
         Parameters:
             operation: what is asked for.
-            values: its parameters by their Python names, plus ``extra_body``.
+            values: its parameters by their Python names, plus ``extra_body``, which goes where
+                they go.
 
         Raises:
             InvalidParameterError: a name is unknown or a value out of range.
@@ -115,15 +121,14 @@ class Caller:
         given = dict(values)
         extra = given.pop("extra_body", None) or {}
         path, params = operation.at(operation.check(given))
-        url = operation.base(settings.base_url) + path
+        params.update(extra)
         in_url = operation.method in _WITHOUT_BODY
-        if in_url and params:
-            url += "?" + urlencode({k: _in_query(v) for k, v in params.items()}, doseq=True)
+        url = operation.base(settings.base_url) + path + (_query(params) if in_url else "")
         policy = settings.policy
         return Ask(
             **self._common(url),
             method=operation.method,
-            body=None if in_url else operation.encode({**params, **extra}),
+            body=None if in_url else operation.encode(params),
             policy=replace(policy, retry_unanswered=True) if operation.is_safe else policy,
         )
 
@@ -135,6 +140,7 @@ class Caller:
             "headers": settings.headers,
             "env": settings.backend.key_env[0],
             "fresh_key": callable(settings.key),
+            "forget_key": getattr(settings.key, "forget", None),
         }
 
     def headers(self, headers: Mapping[str, str], key: str | None) -> dict[str, str]:
@@ -181,6 +187,8 @@ class Caller:
         at = step.url, step.headers["accept"], bool(key)  # the other headers are the same for all
         form = self._forms.get(at)
         if form is None:
+            if len(self._forms) >= _ADDRESSES:  # some hold ids, which do not come again
+                self._forms.clear()
             first = self.request(http, step, None)
             form = self._forms[at] = _Form(first, name if key else b"")
         auth = ((name, (self.settings.backend.key_prefix + key).encode()),) if key else ()
@@ -230,6 +238,15 @@ class _Form:
             stream=type(first.stream)(content),
             extensions={"timeout": timeouts},
         )
+
+
+def _query(params: Mapping[str, Any]) -> str:
+    """Return parameters as they stand at the end of a URL."""
+    try:
+        query = urlencode({k: _in_query(v) for k, v in params.items()}, doseq=True)
+    except UnicodeEncodeError:
+        raise InvalidParameterError("a parameter holds half of a character") from None
+    return f"?{query}" if query else ""
 
 
 def _in_query(value: Any) -> Any:

@@ -14,7 +14,7 @@ from qaip_core.types import Citation, Span
 
 __all__ = ["resolve_markers"]
 
-_MARKER = re.compile(r"\[(\d{1,4})\](?!\()")  # "[1](url)" is a link, no marker
+_MARKER = re.compile(r"\[(web:)?(\d{1,4})\](?!\()")  # "[1](url)" is a link, no marker
 
 
 def resolve_markers(text: str, citations: Sequence[Citation]) -> tuple[Citation, ...]:
@@ -22,11 +22,18 @@ def resolve_markers(text: str, citations: Sequence[Citation]) -> tuple[Citation,
 
     Parameters:
         text: the whole answer.
-        citations: marker ``[1]`` names the one whose rank is 1; the rank is the place in the
-            list where there is none.
+        citations: marker ``[1]`` names the one whose marker is 1; where it has none of its own,
+            its rank, and without that its place in the list. ``[web:1]`` names a marker only.
     """
-    spans: dict[int, list[Span]] = {}
+    plain: dict[int, list[Span]] = {}
+    every: dict[int, list[Span]] = {}
     for marker in _MARKER.finditer(text):
-        spans.setdefault(int(marker[1]), []).append(Span(marker.start(), marker.end()))
-    ranked = [(c.rank or n, c) for n, c in enumerate(citations, start=1)]
-    return tuple(replace(c, spans=tuple(spans[n])) if n in spans else c for n, c in ranked)
+        span = Span(marker.start(), marker.end())
+        every.setdefault(int(marker[2]), []).append(span)
+        if not marker[1]:
+            plain.setdefault(int(marker[2]), []).append(span)
+    named = [
+        (c, plain.get(c.rank or n) if c.marker is None else every.get(c.marker))
+        for n, c in enumerate(citations, start=1)
+    ]
+    return tuple(replace(c, spans=tuple(spans)) if spans else c for c, spans in named)

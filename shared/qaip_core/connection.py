@@ -1,25 +1,32 @@
 """How to reach a service: the fields that the classes of both frameworks share."""
 
-from __future__ import annotations
-
 import inspect
 import ipaddress
 import os
 import re
+import ssl
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Annotated, Any, TypeAlias, cast
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    SecretStr,
+)
 
 from qaip_core.backend import Backend
 from qaip_core.errors import ConfigurationError, MissingKeyError
 from qaip_core.flow import OnIncomplete, Policy
 from qaip_core.redaction import HiddenHeaders
 
-__all__ = ["TRANSIENT", "ApiKey", "Connection", "Settings", "environment"]
+__all__ = ["TRANSIENT", "ApiKey", "Connection", "Settings", "environment", "refuse_clear_text"]
 
 Key: TypeAlias = SecretStr | Callable[[], str] | Callable[[], Awaitable[str]]
 ApiKey: TypeAlias = Key | str
@@ -27,8 +34,8 @@ ApiKey: TypeAlias = Key | str
 _CONNECT_SECONDS = 10.0
 _RETRIES = 2
 
-TRANSIENT = ("api_key", "default_headers", "http_client", "http_async_client")
-"""The fields that only live objects hold: never pickled or serialized."""
+TRANSIENT = ("api_key", "default_headers", "http_client", "http_async_client", "verify")
+"""The fields that only live objects hold: never pickled or serialized; of ``verify`` a context."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +51,7 @@ class Settings:
     extra_body: Mapping[str, Any] = field(default_factory=dict)
     http_client: Any = None
     http_async_client: Any = None
+    verify: bool | ssl.SSLContext = True
 
     @property
     def timeouts(self) -> dict[str, float | None]:
@@ -78,7 +86,7 @@ class Settings:
         key = self.key
         if key is None or isinstance(key, SecretStr):
             return self.key_now()
-        value = key()
+        value = getattr(key, "acall", key)()
         return _sound_key(await value if inspect.isawaitable(value) else value)
 
 
@@ -102,6 +110,21 @@ _Seconds: TypeAlias = Annotated[float, Field(gt=0)]
 _Timeout: TypeAlias = _Seconds | dict[str, _Seconds | None] | None
 
 
+def _as_path(value: Any) -> Any:
+    return os.fspath(value) if isinstance(value, os.PathLike) else value
+
+
+def _without_context(value: Any) -> Any:
+    return None if isinstance(value, ssl.SSLContext) else value
+
+
+_Verify: TypeAlias = Annotated[
+    bool | str | ssl.SSLContext | None,
+    BeforeValidator(_as_path),
+    PlainSerializer(_without_context),
+]
+
+
 def _or_default(value: Any) -> Any:
     """Return the default for None, which frameworks pass for what was not said."""
     return _RETRIES if value is None else value
@@ -111,20 +134,27 @@ class Connection(BaseModel):
     """How to reach a service.
 
     Parameters:
-        api_key: the key, or a callable (sync or async) that is asked before every request;
-            read from the environment where it is not given.
+        api_key: the key, or a callable (sync or async) that is asked before every request, and
+            once more after a 401; read from the environment where it is not given. A source that
+            keeps keys may have a method ``forget()``, which is called in between, and
+            ``acall()``, which async calls await instead; see `qaip_core.tokens`.
         base_url: where the service is; read from the environment, else the vendor's address.
         timeout: seconds of silence allowed while an answer is awaited (connecting: at most 10),
             an ``httpx.Timeout`` (or a mapping) for each phase of its own, or None for no limit.
         max_retries: further requests after a failed one, 0 for none.
         stream_idle_timeout: seconds that a stream may take without content; keep-alives do
             not count. None for no limit.
-        http_client, http_async_client: your own httpx clients (proxies, private CAs); they are
-            never closed here.
+        verify: how the service proves who it is: by the certificates that this machine trusts
+            (True), by those of a file or folder (its path, for a private CA), or as an
+            ``ssl.SSLContext`` says; False asks for no proof. Your own httpx clients bring theirs.
+        http_client, http_async_client: your own httpx clients (proxies, client certificates);
+            they are never closed here.
         default_headers: sent with every request.
         extra_body: merged into every JSON body, for parameters that are not modelled yet.
         on_incomplete: what to do when a stream ends before its end mark: "raise", "warn"
             (`IncompleteAnswerWarning`) or "ignore".
+        retry_not_ready: also try again, within ``max_retries``, where a model exists but is not
+            serving yet (`ModelNotReadyError`).
         retry_unanswered: also repeat a request that was sent but never answered. The service
             may have run, and billed, it already.
     """
@@ -142,6 +172,7 @@ class Connection(BaseModel):
     timeout: Annotated[_Timeout, BeforeValidator(_phases)] = 600.0
     max_retries: Annotated[int, BeforeValidator(_or_default)] = Field(default=_RETRIES, ge=0, le=20)
     stream_idle_timeout: float | None = Field(default=60.0, gt=0)
+    verify: _Verify = None
     http_client: Any = Field(default=None, exclude=True, repr=False)
     http_async_client: Any = Field(default=None, exclude=True, repr=False)
     default_headers: Annotated[Mapping[str, str] | None, AfterValidator(_hidden_headers)] = Field(
@@ -150,11 +181,12 @@ class Connection(BaseModel):
     extra_body: Mapping[str, Any] | None = None
     on_incomplete: OnIncomplete = "raise"
     retry_unanswered: bool = False
+    retry_not_ready: bool = False
 
     def __getstate__(self) -> dict[Any, Any]:
         """Leave out what may be secret or cannot travel."""
         sent = self.__copy__()  # LlamaIndex takes out of an object what cannot be pickled
-        vars(sent).update(dict.fromkeys(TRANSIENT))
+        vars(sent).update({**dict.fromkeys(TRANSIENT), "verify": _without_context(self.verify)})
         return dict(super(Connection, sent).__getstate__())
 
     def settings(self, backend: Backend) -> Settings:
@@ -182,9 +214,13 @@ class Connection(BaseModel):
             client = getattr(self, name)
             if hasattr(client, other) and not hasattr(client, own):
                 raise ConfigurationError(f"{name} is of the other kind: {type(client).__name__}")
-        url = base_url(backend, self.base_url)
+            if client is not None and self.verify is not None:
+                raise ConfigurationError(
+                    f"verify is for the clients that are made here: give it to your {name}"
+                )
+        url = base_url(backend, self._given_url)
         if key is not None:
-            _refuse_clear_text(url)
+            refuse_clear_text(url)
         headers = HiddenHeaders(self.default_headers or {})
         for name, value in headers.items():
             _refuse_header(name, value)
@@ -197,18 +233,63 @@ class Connection(BaseModel):
                 max_retries=self.max_retries,
                 idle_timeout=self.stream_idle_timeout,
                 retry_unanswered=self.retry_unanswered,
+                retry_not_ready=self.retry_not_ready,
                 on_incomplete=self.on_incomplete,
             ),
             headers=headers,
             extra_body=dict(self.extra_body or {}),
             http_client=self.http_client,
             http_async_client=self.http_async_client,
+            verify=_proof(backend, self.verify),
         )
+
+    @property
+    def _given_url(self) -> str | None:
+        """Where the service is, where that was said."""
+        return self.base_url
 
 
 def environment(names: tuple[str, ...]) -> str | None:
     """Return the first of the environment variables that is set and not empty."""
     return next((value for name in names if (value := os.environ.get(name))), None)
+
+
+_SWITCHES = {
+    **dict.fromkeys(("true", "1", "yes", "on"), True),
+    **dict.fromkeys(("false", "0", "no", "off"), False),
+}
+
+
+def _proof(backend: Backend, given: bool | str | ssl.SSLContext | None) -> bool | ssl.SSLContext:
+    """Return whether, or by what, a service has to prove who it is.
+
+    Raises:
+        ConfigurationError: there are no certificates where they should be.
+    """
+    if given is None:
+        found = environment(backend.verify_env) or "true"
+        given = _SWITCHES.get(found.lower(), found)
+    if not isinstance(given, str):
+        return given
+    try:
+        return _trusting(given, os.stat(given).st_mtime_ns)
+    except (OSError, ValueError) as error:  # of ssl's, too
+        why = error.strerror if isinstance(error, OSError) and error.strerror else "is no path"
+        why = "it holds no certificates in PEM form" if isinstance(error, ssl.SSLError) else why
+        raise ConfigurationError(
+            f"verify={given!r} cannot be used ({why}): pass the path of the CA's certificate, "
+            "in PEM form, or of a folder of such (see `openssl rehash`)",
+            service=backend.name,
+        ) from None
+
+
+@lru_cache(maxsize=16)
+def _trusting(path: str, _changed: int) -> ssl.SSLContext:
+    """Return the context that trusts a file, or a folder, of certificates, and no others."""
+    folder = os.path.isdir(path)
+    return ssl.create_default_context(
+        cafile=None if folder else path, capath=path if folder else None
+    )
 
 
 _UNREADABLE = "base_url has an unreadable host or port"
@@ -263,7 +344,12 @@ def _is_host(host: str, *, bracketed: bool) -> bool:
     return _NAME.fullmatch(host) is not None
 
 
-def _refuse_clear_text(url: str) -> None:
+def refuse_clear_text(url: str) -> None:
+    """Refuse an address at which a secret would cross the network for all to read.
+
+    Raises:
+        ConfigurationError: it is http, and not on this machine.
+    """
     parts = urlsplit(url)
     host = parts.hostname or ""
     if parts.scheme == "http" and not _is_loopback(host):

@@ -52,7 +52,7 @@ _PHASES: Mapping[str, str] = {
 }
 _CERTIFICATE = (
     "the certificate that {url} shows is refused ({what}); check the host name in base_url; for a "
-    "private CA name its file in SSL_CERT_FILE or pass an httpx client with verify=..."
+    "private CA pass the path of its certificate as verify=..., or name it in SSL_CERT_FILE"
 )
 _NO_TLS = "no TLS with {url} ({what}); check that https:// is right in base_url, and the proxies"
 

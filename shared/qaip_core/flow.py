@@ -13,6 +13,7 @@ So retries, end-of-stream rules and errors are written once, for sync and async 
 
 from __future__ import annotations
 
+import logging
 import random
 import time
 import warnings
@@ -23,7 +24,7 @@ from typing import Any, Literal, TypeAlias
 from pydantic_core import from_json, to_json
 
 from qaip_core.answer import Answer
-from qaip_core.backend import Backend, Decoder, Endpoint, Operation, T, Upload
+from qaip_core.backend import Backend, Decoder, Endpoint, Errand, Operation, T, Upload
 from qaip_core.errors import (
     IncompleteStreamError,
     InvalidParameterError,
@@ -57,6 +58,8 @@ __all__ = [
     "run",
 ]
 
+logger = logging.getLogger("qaip_core")
+
 _ERROR_BODY_BYTES = 64 * 1024
 _ERROR_BODY_SECONDS = 2.0
 
@@ -76,6 +79,7 @@ class Policy:
         max_wait: seconds; a service that asks for more is not waited for.
         idle_timeout: seconds without content that a stream may take; None for no limit.
         retry_unanswered: also repeat a request that was sent but not answered.
+        retry_not_ready: also wait for a model that is not serving yet.
         on_incomplete: what to do about a stream that ends before its end mark.
     """
 
@@ -84,6 +88,7 @@ class Policy:
     idle_timeout: float | None = 60.0
     retry_unanswered: bool = False
     on_incomplete: OnIncomplete = "raise"
+    retry_not_ready: bool = False
 
     def delay(self, error: ServiceError, retries: int) -> float | None:
         """Return the seconds to wait before the next attempt; None to give up.
@@ -101,7 +106,7 @@ class Policy:
 
     def _may_repeat(self, error: ServiceError) -> bool:
         if isinstance(error, ModelNotReadyError):
-            return False
+            return self.retry_not_ready
         if isinstance(error, TransportError | IncompleteStreamError):
             return error.is_retryable and (self.retry_unanswered or error.unsent)
         return error.is_retryable
@@ -121,6 +126,7 @@ class Ask:
         headers: beyond those that every request has; never the key.
         env: the environment variable of the key, for hints.
         fresh_key: whether each request asks for its key anew, so that a 401 is worth one repeat.
+        forget_key: tells the source of keys that the last one is refused.
         repair: another body to try once after an error; None to give up.
         stream: whether the body asks for a stream.
         attempts: how many requests were sent.
@@ -137,6 +143,7 @@ class Ask:
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     env: str = ""
     fresh_key: bool = False
+    forget_key: Callable[[], object] | None = None
     repair: Callable[[Exception, dict[str, Any]], dict[str, Any] | None] | None = None
     stream: bool = False
     attempts: int = 0
@@ -146,7 +153,16 @@ class Ask:
     def delay(self, error: ServiceError) -> float | None:
         """Return the seconds to wait before one more retry, and count it; None to give up."""
         delay = self.policy.delay(error, self.retries)
-        self.retries += delay is not None
+        if delay is not None:
+            self.retries += 1
+            logger.info(  # without the error's text, which may hold what was asked
+                "%s: %s%s, attempt %d follows in %.1f s",
+                self.backend.title,
+                type(error).__name__,
+                f" ({error.status})" if error.status else "",
+                self.attempts + 1,
+                delay,
+            )
         return delay
 
     def mend(self, failure: Failure) -> bool:
@@ -156,6 +172,8 @@ class Ask:
             return True
         if failure.error.status == 401 and self.fresh_key:
             self.fresh_key = False  # the key may have expired between two calls of its source
+            if self.forget_key is not None:
+                self.forget_key()
             return True
         if self.repair is None or not isinstance(self.body, dict):
             return False
@@ -178,6 +196,8 @@ class Call(Ask):
         cause: what broke the connection in the middle of the answer.
         replaced_text: whether text that was handed out has been taken back.
         bare: whether plain text is handed out as such.
+        errands: what is done before the first request of the call, each with its own request.
+        kept: results of errands that last, by the paths of their operations.
     """
 
     endpoint: Endpoint
@@ -187,6 +207,8 @@ class Call(Ask):
     decoder: Decoder | None = None
     cause: BaseException | None = None
     replaced_text: bool = False
+    errands: Sequence[tuple[Errand, Ask]] = ()
+    kept: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,6 +283,8 @@ Steps: TypeAlias = Generator[Step, Any, None]
 
 def run(call: Call) -> Steps:
     """Return the steps of a call; the last list of increments closes the answer."""
+    for errand, ask in call.errands:
+        yield from _run(errand, ask, call.kept)
     while True:
         try:
             head = yield from _open(call)
@@ -272,6 +296,18 @@ def run(call: Call) -> Steps:
             yield Pause(delay)
         else:
             return
+
+
+def _run(errand: Errand, ask: Ask, kept: dict[str, Any]) -> Steps:
+    """Do what comes before a call, unless its result is known already."""
+    known = errand.operation.path
+    if errand.lasting and known in kept:
+        result = kept[known]
+    else:
+        result = yield from fetch(ask, errand.operation)
+    errand.take(result)
+    if errand.lasting:
+        kept[known] = result
 
 
 def _early_delay(call: Call, error: ServiceError) -> float | None:
@@ -399,7 +435,8 @@ def _answer(call: Call, head: Head) -> Steps:
             yield DRAIN
     except ServiceError as error:
         _sign(error, call, head)
-        error.partial = answer.partial(decoder.rest())
+        if error.partial is None:  # else a whole body told it
+            error.partial = answer.partial(decoder.rest())
         call.replaced_text = answer.replaced
         raise
 
@@ -517,7 +554,7 @@ def _sign(error: ServiceError, ask: Ask, head: Head | None = None) -> None:
     error.service = ask.backend.name
     error.attempts = ask.attempts
     if head is not None:
-        error.request_id = head.headers.get("x-request-id")
+        error.request_id = head.headers.get("x-request-id") or error.request_id
         error.headers = shown_headers(head.headers)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
+import ssl
 import sys
 import threading
 import weakref
@@ -54,11 +55,11 @@ _LIMITS: Mapping[str, Any] = {
 
 
 @cache
-def _tls() -> Any:
-    """Return the default TLS context; loading the CAs takes 20 ms, once."""
+def _tls(*, verify: bool) -> ssl.SSLContext:
+    """Return a TLS context; loading the CAs of the default one takes 20 ms, once."""
     import httpx
 
-    return httpx.create_ssl_context()
+    return httpx.create_ssl_context(verify=verify)
 
 
 def _own_client(kind: Callable[..., H], settings: Settings) -> H:
@@ -70,9 +71,11 @@ def _own_client(kind: Callable[..., H], settings: Settings) -> H:
     import httpx
 
     limits = httpx.Limits(**_LIMITS)
+    given = settings.verify  # a context is the user's, and not kept any longer than he does
     local = {"trust_env": False} if settings.is_local else {"mounts": _DIRECT}
     try:
-        return cast("H", _sparing(kind)(verify=_tls(), limits=limits, **local))
+        proof = _tls(verify=given) if isinstance(given, bool) else given
+        return cast("H", _sparing(kind)(verify=proof, limits=limits, **local))
     except (ImportError, ValueError, OSError, httpx.InvalidURL):  # their text may hold a password
         raise ConfigurationError(
             "the environment's proxies (HTTPS_PROXY, ALL_PROXY, NO_PROXY; socks:// needs "

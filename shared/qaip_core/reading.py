@@ -93,9 +93,9 @@ class Reader(Generic[T]):
 
     @cached_property
     def _validator(self) -> SchemaValidator:
-        return SchemaValidator(
-            TypeAdapter(self._shape).core_schema, CoreConfig(hide_input_in_errors=True)
-        )
+        adapter = TypeAdapter(self._shape)
+        adapter.rebuild()  # of a model that is built when it is used
+        return SchemaValidator(adapter.core_schema, CoreConfig(hide_input_in_errors=True))
 
     @cached_property
     def _validate_json(self) -> Callable[..., T]:
@@ -137,7 +137,7 @@ class Reader(Generic[T]):
         Parameters:
             body: decoded JSON; it is not changed.
             notes: takes the paths of what is left out.
-            at: what to put before these paths.
+            at: what to put before these paths, and those of what is wrong.
 
         Raises:
             MalformedResponseError: it is of another shape where it matters.
@@ -152,7 +152,8 @@ class Reader(Generic[T]):
         except ValidationError as error:
             wrong, fitting = self._sorted(error, also)
             if wrong:
-                raise self._reported(body) or other_shape(what, _told(wrong), body) from error
+                told = _told(wrong, at)
+                raise self._reported(body) or other_shape(what, told, body) from error
             notes.update({at + _path(f): None for f, value in fitting if value is None})
         else:
             return read
@@ -165,32 +166,40 @@ class Reader(Generic[T]):
         """Return the faults that cannot be borne, and the others with what to put there."""
         wrong, fitting = [], []
         for fault in error.errors(include_url=False, include_context=False):
-            place = ".".join("*" if isinstance(step, int) else step for step in fault["loc"])
-            carries = place in self._carries or place in also
+            carries = self._carrying(fault["loc"], also)
             value = _made_to_fit(fault, carries=carries)
             if value is fault["input"]:  # a number that no float can hold
                 value = None
+            outer = fault["loc"][:-1]
+            if fault["input"] is None and not carries:  # what it is a part of is none without it
+                fault["loc"], carries = outer, self._carrying(outer, also)
             if carries and value is None:
                 wrong.append(fault)
             else:
                 fitting.append((fault, value))
         return wrong, fitting
 
+    def _carrying(self, place: tuple[int | str, ...], also: Collection[str]) -> bool:
+        """Tell whether a place carries the answer; the body itself always does."""
+        name = ".".join("*" if isinstance(step, int) else step for step in place)
+        return not place or name in self._carries or name in also
+
 
 def _path(fault: ErrorDetails) -> str:
     return ".".join(map(str, fault["loc"]))
 
 
-def _told(faults: list[ErrorDetails]) -> str:
+def _told(faults: list[ErrorDetails], at: str) -> str:
     """Return what is wrong in one line, without the values."""
-    told = "; ".join(f"{_path(fault) or 'body'}: {fault['msg']}" for fault in faults[:_FAULTS])
+    places = [f"{at}{_path(fault)}".removesuffix(".") or "body" for fault in faults[:_FAULTS]]
+    told = "; ".join(f"{p}: {f['msg']}" for p, f in zip(places, faults, strict=False))
     return f"{told}; and {len(faults) - _FAULTS} more" if len(faults) > _FAULTS else told
 
 
 def _mended(body: Any, fitting: list[tuple[ErrorDetails, Any]]) -> Any:
     """Return a copy of a body with other values in some places."""
     mended = finite(body)
-    for fault, value in fitting:
+    for fault, value in sorted(fitting, key=lambda entry: -len(entry[0]["loc"])):
         *way, last = fault["loc"]
         reduce(getitem, way, mended)[last] = value
     return mended

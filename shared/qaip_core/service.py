@@ -5,8 +5,6 @@ A framework class mixes in the parameters of its endpoint, this, and the framewo
     class ChatPerplexity(PerplexityParams, _Chat): endpoint = perplexity.CHAT
 """
 
-from __future__ import annotations
-
 import copy
 import logging
 from collections.abc import Mapping, Sequence
@@ -17,6 +15,7 @@ from pydantic import Field, PrivateAttr, SecretStr, ValidationError
 from qaip_core.backend import COMMON, Endpoint, Operation, Stops, T, invalid, refuse_unknown
 from qaip_core.client import AsyncClient, Client
 from qaip_core.connection import TRANSIENT, Connection, environment
+from qaip_core.errors import InvalidParameterError
 from qaip_core.types import Citation
 
 __all__ = ["Connected", "Found", "Searching", "Service"]
@@ -30,7 +29,7 @@ class _Signature:
     Classes are built at their first use (``defer_build``), which is later than `help` may ask.
     """
 
-    def __get__(self, instance: object, owner: type[Connected]) -> Any:
+    def __get__(self, instance: object, owner: "type[Connected]") -> Any:
         owner.model_rebuild()
         return owner.__signature__
 
@@ -51,7 +50,8 @@ class Connected(Connection):
     def __init__(self, **data: Any) -> None:
         owner = type(self).__name__
         data = self._action.by_name(data)
-        refuse_unknown(data, [*type(self).model_fields, *self._action.params.synonyms], owner)
+        asked = self._action.params
+        refuse_unknown(data, [*type(self).model_fields, *asked.synonyms], owner, asked.elsewhere)
         try:
             super().__init__(**data)
         except ValidationError as error:
@@ -230,6 +230,8 @@ class Searching(Connected):
         fields = vars(self)
         own = {n: fields[n] for n in self.operation.names if fields.get(n) is not None}
         given = {k: v for k, v in self.operation.by_name(call).items() if v is not None}
+        if self.query_name in given:
+            raise InvalidParameterError(f"{self.query_name!r} is the query, which is given already")
         wanted = {} if count is None else {self.count_name: count}
         extra = {**(self.extra_body or {}), **given.pop("extra_body", {})}
         return {**own, **given, **wanted, self.query_name: query, "extra_body": extra}

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeAlias, TypeGuard
 
 __all__ = [
+    "UNMARKED",
     "Choice",
     "Citation",
     "Completion",
@@ -21,6 +22,7 @@ __all__ = [
     "Part",
     "Prompt",
     "Role",
+    "ServerTool",
     "Span",
     "ToolCall",
     "Usage",
@@ -44,12 +46,40 @@ class ToolCall:
         arguments: JSON text; fragments concatenate.
         id: the call's id; None on later fragments.
         index: which of the calls a fragment belongs to.
+        signature: what some models want back with the call; opaque.
     """
 
     name: str = ""
     arguments: str = ""
     id: str | None = None
     index: int = 0
+    signature: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ServerTool:
+    """A tool that the service itself used on the way to its answer, such as a search.
+
+    Parameters:
+        id: tells it from others; ours where the service gives none.
+        name: the tool, by the name under which the service is given it.
+        arguments: what it was asked, as far as the service says.
+        output: what came of it, as sent.
+    """
+
+    id: str
+    name: str
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    output: Any = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return it as plain data."""
+        return {
+            "id": self.id,
+            "name": self.name,
+            "arguments": dict(self.arguments),
+            "output": self.output,
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +112,10 @@ class Span:
     end: int
 
 
+UNMARKED = -1
+"""The marker of a source that no marker in the answer can name."""
+
+
 def source_id(url: str | None, text: str | None, page_number: int | None) -> str:
     """Return a stable id for a source that has none on the wire."""
     key = "\x1f".join((url or "", text or "", str(page_number or "")))
@@ -101,7 +135,9 @@ class Citation:
         date: publication date, as sent.
         score: the service's own relevance; None where it gives none. Never computed here.
         rank: place in the service's list, from 1; a source that cannot be read leaves a gap.
-        spans: where ``[n]`` markers in the answer refer to it.
+        marker: n of the ``[n]`` (or ``[web:n]``) that names it, where the service numbers its
+            sources by itself; None for its rank, `UNMARKED` if no marker can name it.
+        spans: where such markers in the answer stand.
         metadata: everything else that the service says of it.
     """
 
@@ -113,6 +149,7 @@ class Citation:
     date: str | None = None
     score: float | None = None
     rank: int | None = None
+    marker: int | None = None
     spans: tuple[Span, ...] = ()
     metadata: Mapping[str, Any] = field(default_factory=dict)
 
@@ -129,6 +166,7 @@ class Citation:
             "date": self.date,
             "score": self.score,
             "rank": self.rank,
+            "marker": None if self.marker == UNMARKED else self.marker,
         }
         ours = {k: v for k, v in known.items() if v is not None}
         return {**{k: v for k, v in self.metadata.items() if v is not None}, **ours}
@@ -154,6 +192,7 @@ class Usage:
         cached_tokens: the part of the input read from a cache.
         reasoning_tokens: the part of the output spent on reasoning.
         counts: other whole numbers that the service reports, by its names.
+        cache_written_tokens: the part of the input written to a cache.
     """
 
     input_tokens: int
@@ -162,6 +201,7 @@ class Usage:
     cached_tokens: int | None = None
     reasoning_tokens: int | None = None
     counts: Mapping[str, int] = field(default_factory=dict)
+    cache_written_tokens: int | None = None
 
     def as_counts(self) -> dict[str, int]:
         """Return the counts under the names that token counters of both frameworks read."""
@@ -171,6 +211,15 @@ class Usage:
             "completion_tokens": self.output_tokens,
             "total_tokens": self.total_tokens,
         }
+
+    def details(self) -> dict[str, int]:
+        """Return what is known of the parts that input and output are made of."""
+        parts = {
+            "cached_tokens": self.cached_tokens,
+            "cache_written_tokens": self.cache_written_tokens,
+            "reasoning_tokens": self.reasoning_tokens,
+        }
+        return {name: count for name, count in parts.items() if count is not None}
 
 
 @dataclass(slots=True)
@@ -213,6 +262,7 @@ class Completion:
             NaN and infinity, and ``usage`` holds what can be read of it.
         last: True on a whole answer and on the last increment of a stream.
         replaces: the service takes back all text so far; this increment begins anew.
+        server_tools: the tools that the service used; an increment holds those that are new.
     """
 
     choices: list[Choice]
@@ -225,6 +275,7 @@ class Completion:
     raw: dict[str, Any] | None = None
     last: bool = False
     replaces: bool = False
+    server_tools: tuple[ServerTool, ...] = ()
 
     @property
     def choice(self) -> Choice:
@@ -264,6 +315,7 @@ class Completion:
             metadata={**self.metadata, **later.metadata},
             raw=later.raw or self.raw,
             replaces=self.replaces or later.replaces,
+            server_tools=(*self.server_tools, *later.server_tools),
         )
 
 
@@ -342,6 +394,7 @@ def join_tool_calls(fragments: Iterable[ToolCall]) -> tuple[ToolCall, ...]:
             arguments="".join([piece.arguments for piece in pieces]),
             id=next((piece.id for piece in pieces if piece.id), pieces[-1].id),
             index=index,
+            signature=next((piece.signature for piece in pieces if piece.signature), None),
         )
         for index, pieces in calls.items()
     )

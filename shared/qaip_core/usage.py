@@ -15,6 +15,8 @@ __all__ = ["Spent"]
 
 class _Input(Wire, extra="allow"):
     cached_tokens: Count | None = None
+    cache_read_input_tokens: Count | None = None
+    cache_creation_input_tokens: Count | None = None
 
 
 class _Output(Wire, extra="allow"):
@@ -22,6 +24,12 @@ class _Output(Wire, extra="allow"):
 
 
 class _Usage(Wire, extra="allow"):
+    """What services call input and output, or prompt and completion."""
+
+    input_tokens: Count | None = None
+    output_tokens: Count | None = None
+    input_tokens_details: _Input | None = None
+    output_tokens_details: _Output | None = None
     prompt_tokens: Count | None = None
     completion_tokens: Count | None = None
     total_tokens: Count | None = None
@@ -75,15 +83,23 @@ class Spent:
 
 
 def _usage(read: _Usage, counts: Mapping[str, int]) -> Usage | None:
-    inputs, outputs, total = read.prompt_tokens, read.completion_tokens, read.total_tokens
+    inputs = read.input_tokens if read.prompt_tokens is None else read.prompt_tokens
+    outputs = read.output_tokens if read.completion_tokens is None else read.completion_tokens
+    total = read.total_tokens
     if inputs is None and outputs is None and total is None:
         return None
-    cached, reasoned = read.prompt_tokens_details, read.completion_tokens_details
+    cached = read.prompt_tokens_details or read.input_tokens_details
+    reasoned = read.completion_tokens_details or read.output_tokens_details
     return Usage(
         inputs or 0,
         outputs or 0,
         (inputs or 0) + (outputs or 0) if total is None else total,
-        cached.cached_tokens if cached else None,
+        _cached(cached) if cached else None,
         read.reasoning_tokens or (reasoned.reasoning_tokens if reasoned else None),
         counts,
+        cached.cache_creation_input_tokens if cached else None,
     )
+
+
+def _cached(read: _Input) -> int | None:
+    return read.cache_read_input_tokens if read.cached_tokens is None else read.cached_tokens

@@ -9,8 +9,9 @@ from qaip_core import errors
 from support.asker import Asker, asking
 from support.right_bodies import RIGHT, Json, changed, in_place
 
-COMPLETIONS = ("fireworks chat", "fireworks text", "pais chat", "pais text", "perplexity")
-CHATS = ("fireworks chat", "pais chat", "perplexity")
+CHATS = ("fireworks chat", "pais chat", "pais agent", "perplexity")
+COMPLETIONS = (*CHATS, "fireworks text", "pais text", "pais agent text")
+DIFYS = ("dify", "dify chat")
 
 
 @pytest.fixture(scope="module")
@@ -53,9 +54,9 @@ STRICT: Sequence[tuple[Sequence[str], str, Any, str]] = [
     (["qaip"], "choices.0.message.content", 7, ""),
     (["qaip"], "choices.0.finish_reason", {"a": "secret"}, ""),
     (["qaip"], "type", 7, ""),
-    (["dify"], "answer", 7, ""),
-    (["dify"], "answer", [{"type": "text", "text": "secret"}], ""),
-    (["dify"], "event", ["secret"], ""),
+    (DIFYS, "answer", 7, ""),
+    (DIFYS, "answer", [{"type": "text", "text": "secret"}], ""),
+    (DIFYS, "event", ["secret"], ""),
 ]
 each_fault = pytest.mark.parametrize(
     ("service", "path", "value", "inner"),
@@ -93,7 +94,9 @@ def test_what_carries_a_streamed_answer_is_named(
 
 
 @pytest.mark.parametrize("body", [[], "secret", 7, True, [{"choices": []}]])
-@pytest.mark.parametrize("service", ["pais chat", "perplexity", "qaip", "dify"])
+@pytest.mark.parametrize(
+    "service", ["pais chat", "pais agent", "perplexity", "perplexity agent", "qaip", *DIFYS]
+)
 def test_a_body_that_is_no_object_is_named_so(service: str, body: Any, ask: Asker) -> None:
     with pytest.raises(errors.MalformedResponseError) as caught:
         ask.whole(RIGHT[service], body)
@@ -220,7 +223,7 @@ def test_an_error_that_says_nothing_is_none(service: str, nothing: Any, ask: Ask
     assert ask.streamed(right, events).text == "Tea [3]"
 
 
-@pytest.mark.parametrize("service", ["dify", "qaip", "qaip run"])
+@pytest.mark.parametrize("service", [*DIFYS, "qaip", "qaip run", "perplexity agent"])
 @pytest.mark.parametrize(
     "body", [{"error": "kaput"}, {"error": {"message": "kaput"}}, {"detail": "kaput"}]
 )
@@ -235,7 +238,9 @@ def test_an_error_of_a_gateway_before_the_service_is_one(
             ask.whole(right, body)
 
 
-@pytest.mark.parametrize("service", ["pais chat", "perplexity", "qaip run", "dify"])
+@pytest.mark.parametrize(
+    "service", ["pais chat", "pais agent", "perplexity", "perplexity agent", "qaip run", *DIFYS]
+)
 @pytest.mark.parametrize("data", [b"kaput", b'"kaput"', b'{"message":"kaput"}'])
 def test_an_event_named_error_is_one_whatever_it_holds(
     service: str, data: bytes, ask: Asker
@@ -243,7 +248,7 @@ def test_an_event_named_error_is_one_whatever_it_holds(
     right = RIGHT[service]
     named = data + b"\nevent: error"  # the name may stand behind the data
     with pytest.raises(errors.ServerReportedError, match="kaput") as caught:
-        ask.streamed(right, [*right.events[:2], named])
+        ask.streamed(right, [*right.events[:-1], named])
     assert caught.value.partial_text.startswith("Tea")
 
 
@@ -274,3 +279,87 @@ def test_only_the_answer_of_a_message_is_text(kind: str | None, ask: Asker) -> N
     first, *rest = right.events
     answer = ask.streamed(right, [first, {"event": kind, "answer": {"a": 1}}, *rest])
     assert answer.text == "Tea [3]"
+
+
+# The run of an agent: its pieces, and the response that ends it
+
+
+STRICT_OF_RUNS: Sequence[tuple[str, Any, str]] = [
+    ("output", "secret", ""),
+    ("output", {"0": {}}, ""),
+    ("output.1.content", "secret", ""),
+    ("output.1.content.0", "secret", ""),
+    ("output.1.content.0.text", {"a": "secret"}, ""),
+    ("output.1.content.0.type", {"a": "secret"}, ""),
+    ("status", {"a": "secret"}, ""),
+]
+
+
+@pytest.mark.parametrize(("path", "value", "inner"), STRICT_OF_RUNS)
+def test_what_carries_the_answer_of_a_run_is_named(
+    path: str, value: Any, inner: str, ask: Asker
+) -> None:
+    right = RIGHT["perplexity agent"]
+    body = changed(right.whole, in_place(path, whole=True), value)
+    with pytest.raises(errors.MalformedResponseError) as caught:
+        ask.whole(right, body)
+    assert f"of another shape than documented: {path}{inner}: " in str(caught.value)
+    assert "secret" not in str(caught.value)
+    *events, last = right.events
+    with pytest.raises(errors.MalformedResponseError) as caught:
+        ask.streamed(right, [*events, {**last, "response": body}])
+    assert f"of another shape than documented: {path}{inner}: " in str(caught.value)
+    assert "secret" not in str(caught.value)
+    assert caught.value.partial_text == "Tea [3]"
+
+
+@pytest.mark.parametrize("delta", [7, True, ["secret"], {"text": "secret"}])
+def test_a_piece_of_an_agent_must_be_text(delta: Any, ask: Asker) -> None:
+    right = RIGHT["perplexity agent"]
+    event = {**right.events[2], "delta": delta}
+    with pytest.raises(errors.MalformedResponseError) as caught:
+        ask.streamed(right, [*right.events[:3], event, *right.events[3:]])
+    check(caught.value, "an event", "delta", event)
+    assert caught.value.partial_text == "Tea"
+
+
+@pytest.mark.parametrize("kind", ["response.reasoning.delta", "response.news", "NEWS"])
+def test_only_the_delta_of_an_agents_text_is_text(kind: str, ask: Asker) -> None:
+    right = RIGHT["perplexity agent"]
+    first, *rest = right.events
+    answer = ask.streamed(right, [first, {"type": kind, "delta": {"a": 1}}, *rest])
+    assert answer.text == "Tea [3]"
+
+
+@pytest.mark.parametrize("data", ["secret", ["secret"], {"text": ["secret"]}, {"text": 7}])
+def test_a_piece_of_a_workflow_must_be_text(data: Any, ask: Asker) -> None:
+    right = RIGHT["dify workflow"]
+    event = {**right.events[1], "data": data}
+    with pytest.raises(errors.MalformedResponseError) as caught:
+        ask.streamed(right, [*right.events[:2], event, *right.events[2:]])
+    check(caught.value, "an event", "data.text" if isinstance(data, dict) else "data", event)
+    assert caught.value.partial_text == "Tea"
+
+
+def test_an_answer_of_items_that_cannot_be_read_is_none(ask: Asker) -> None:
+    right = RIGHT["perplexity agent"]
+    assert right.whole is not None
+    for item in (None, "secret", {"type": 7}):
+        body = {**right.whole, "output": [right.whole["output"][0], item]}
+        with pytest.raises(errors.MalformedResponseError, match=r"output\.1") as caught:
+            ask.whole(right, body)
+        assert "secret" not in str(caught.value)
+        first, found, *_, last = right.events
+        with pytest.raises(errors.MalformedResponseError, match=r"output\.1"):
+            ask.streamed(right, [first, found, {**last, "response": body}])
+
+
+def test_an_answer_that_has_come_piece_by_piece_needs_no_item(ask: Asker) -> None:
+    right = RIGHT["perplexity agent"]
+    assert right.whole is not None
+    *events, last = right.events
+    for output in (None, [], [None], ["a word"]):
+        answer = ask.streamed(
+            right, [*events, {**last, "response": {**right.whole, "output": output}}]
+        )
+        assert answer.text == "Tea [3]"

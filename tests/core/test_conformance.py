@@ -8,9 +8,15 @@ import httpx
 import pytest
 
 from qaip_core import AsyncClient, Citation, Client, Completion, ServiceError, errors
-from qaip_core.backend import Endpoint
+from qaip_core.backend import Endpoint, Operation
+from qaip_core.backends.dify import datasets as dify_datasets
+from qaip_core.backends.pais import search as pais_search
+from qaip_core.backends.perplexity import search as perplexity_search
+from qaip_core.backends.qaip import library as qaip_library
+from qaip_core.backends.qaip import search as qaip_search
 from support.backends import ENDPOINTS, NEEDED, settings
 from support.fault_server import FaultServer, cut
+from support.operations import ASKED
 from support.wire import WireCase, cases
 
 SENT = (7, 64, None)
@@ -205,3 +211,65 @@ async def test_async(case: WireCase, server: FaultServer) -> None:
             with cut_to(size):
                 client = AsyncClient(settings(endpoint, server.url, http_async_client=http))
                 await acheck(case, client)
+
+
+# Searches, which answer with passages
+
+
+SEARCHES: Mapping[tuple[str, str], Operation[Any]] = {
+    ("qaip", "search"): qaip_search.SEARCH,
+    ("qaip", "contents"): qaip_library.CONTENT,
+    ("pais", "search"): pais_search.SEARCH,
+    ("perplexity", "search"): perplexity_search.SEARCH,
+    ("dify", "retrieve"): dify_datasets.RETRIEVE,
+}
+FOUND = [c for c in cases() if (c.service, c.operation) in SEARCHES]
+every_search = pytest.mark.parametrize("case", FOUND, ids=lambda c: c.id)
+
+
+def asked(operation: Operation[Any]) -> Mapping[str, Any]:
+    return next(row.values for row in ASKED if row.operation is operation)
+
+
+def check_found(case: WireCase, found: Any) -> None:
+    passages = [found] if isinstance(found, Citation) else found
+    wanted = case.expected["citations"]
+    assert [citation(p) for p in passages] == [
+        {k: v for k, v in c.items() if k != "wire_id"} for c in wanted
+    ]
+    for known, want in zip(passages, wanted, strict=True):
+        assert known.id == want.get("wire_id", known.id)
+        assert known.spans == ()
+
+
+@every_search
+def test_a_search(case: WireCase, server: FaultServer) -> None:
+    operation = SEARCHES[case.service, case.operation]
+    for size in SENT:
+        server.replies(case.reply(sizes=size))
+        with closing(Client(settings(operation, server.url))) as client:
+            if case.expected["error"]:
+                with pytest.raises(ServiceError) as caught:
+                    client.fetch(operation, asked(operation))
+                check_error(case, caught.value)
+            else:
+                check_found(case, client.fetch(operation, asked(operation)))
+
+
+@every_search
+async def test_a_search_async(case: WireCase, server: FaultServer) -> None:
+    operation = SEARCHES[case.service, case.operation]
+    server.replies(case.reply(sizes=None))
+    client = AsyncClient(settings(operation, server.url))
+    if case.expected["error"]:
+        with pytest.raises(ServiceError) as caught:
+            await client.fetch(operation, asked(operation))
+        check_error(case, caught.value)
+    else:
+        check_found(case, await client.fetch(operation, asked(operation)))
+    await client.close()
+
+
+def test_every_fixture_is_read() -> None:
+    known = {*ENDPOINTS, *SEARCHES}
+    assert [c.id for c in cases() if (c.service, c.operation) not in known] == []

@@ -12,7 +12,7 @@ from pydantic import SecretStr
 
 from qaip_core import AsyncClient, Client, Connection, errors
 from qaip_core.backends import dify, pais, perplexity, qaip
-from support.backends import ENDPOINTS, KEY, settings
+from support.backends import ENDPOINTS, KEY, NEEDED, settings
 from support.fault_server import FaultServer, Reply, json_reply, sse_reply
 
 MODEL = {"model": "m"}
@@ -193,7 +193,6 @@ def test_a_page_is_no_answer(server: FaultServer, name: tuple[str, str], media: 
     server.replies(Reply(content_type=media, body=[page[:5], page[5:]]))
     endpoint = ENDPOINTS[name]
     client = Client(settings(endpoint, server.url))
-    given = dict.fromkeys(endpoint.required, "m")
     with pytest.raises(errors.MalformedResponseError, match="Sign in"):
-        list(client.stream(endpoint, "q", given))
+        list(client.stream(endpoint, "q", NEEDED.get(name, {})))
     client.close()

@@ -20,6 +20,10 @@ from qaip_core import Choice, Completion, ServiceError
 from qaip_core.answer import Answer
 from qaip_core.backend import Endpoint
 from qaip_core.backends import dify, fireworks, pais, perplexity, qaip
+from qaip_core.backends.dify import chat as dify_chat
+from qaip_core.backends.dify import workflow as dify_workflow
+from qaip_core.backends.pais import agent as pais_agent
+from qaip_core.backends.perplexity import agent as perplexity_agent
 from qaip_core.errors import ServerReportedError
 from qaip_core.framing import SSE, Event
 
@@ -75,6 +79,53 @@ RUN = [
     b'{"event":"message","error":U,"answer":T}',
     b'{"answer":T}',
 ]
+TALKED = [
+    b'{"event":"message","conversation_id":"c","task_id":"t","message_id":"m","answer":T}',
+    b'{"event":"agent_message","conversation_id":U,"id":"m","answer":T,"created_at":N}',
+    b'{"event":"agent_thought","id":"i","thought":T,"tool":U,"position":N}',
+    b'{"event":"workflow_finished","workflow_run_id":"w","data":{"status":U,"total_tokens":N}}',
+    b'{"event":"node_finished","workflow_run_id":U,"answer":T}',
+    b'{"event":"message","workflow_run_id":U,"answer":T}',
+]
+FLOW = [
+    b'{"event":"text_chunk","task_id":"t","workflow_run_id":"w","data":{"text":T}}',
+    b'{"event": "text_chunk", "data": {"text": T, "from_variable_selector": [U]}}',
+    b'{"event":"text_chunk","task_id":U,"data":{"text":T}}',
+    b'{"event":U,"data":{"text":T}}',
+    b'{"event":"text_chunk","data":{"text":T,"text":U}}',
+    b'{"event":"text_chunk","data":{"text":T},"data":{"text":U}}',
+    b'{"event":"text_chunk","data":T}',
+    b'{"event":"node_finished","data":{"status":U,"outputs":{"text":T}}}',
+    b'{"event":"workflow_finished","data":{"status":"succeeded","outputs":{"a":T},"error":U}}',
+    b'{"event":"workflow_finished","data":{"status":U,"total_tokens":N}}',
+    b'{"event":"error","message":T}',
+]
+CONTEXTS = b'"index_context_info":[{"text":"a","metadata":{"score":0.5}}],"session_id":"s"'
+FOUND = [
+    b'{"choices":[{"delta":{"content":T}}],%b}' % CONTEXTS,
+    b'{"session_id":U,"choices":[{"delta":{"content":T}}],"index_context_info":[{"text":U}]}',
+    b'{"choices":[{"text":T}],"index_context_info":[7,{"metadata":{"score":N}}]}',
+    b'{"choices":[{"delta":{"content":T}}],"index_context_info":T,"session_id":N}',
+]
+AGENT = [
+    b'{"type":"response.created","response":{"id":U,"status":"in_progress","output":[]}}',
+    b'{"type":"response.output_text.delta","sequence_number":N,"output_index":1,"delta":T}',
+    b'{"delta": T, "type": "response.output_text.delta", "item_id": "m"}',
+    b'{"type":"response.output_text.delta","item_id":U,"output_index":N,"delta":T}',
+    b'{"type":U,"delta":T}',
+    b'{"type":"response.output_text.delta","delta":T,"delta":U}',
+    b'{"type":"response.output_text.delta","delta":T,"error":U}',
+    b'{"type":"response.output_text.done","output_index":1,"text":T}',
+    b'{"type":"response.output_item.done","output_index":N,"item":{"type":"search_results",'
+    b'"results":[{"id":N,"url":U,"snippet":T}]}}',
+    b'{"type":"response.output_item.done","output_index":N,"item":{"type":"function_call",'
+    b'"name":U,"arguments":T,"call_id":"c"}}',
+    b'{"type":"response.completed","response":{"status":"completed","output":[{"type":"message",'
+    b'"content":[{"type":"output_text","text":T}]}],"usage":{"total_tokens":N}}}',
+    b'{"type":"response.incomplete","response":{"incomplete_details":{"reason":U}}}',
+    b'{"type":"response.failed","error":{"message":T}}',
+    b'{"delta":T}',
+]
 LINES = [
     b'{"created":N,"choices":[{"index":0,"message":{"content":T},"finish_reason":null}]}',
     b'{"choices": [{"delta": {"content": T}}], "conversation_id": "c"}',
@@ -115,7 +166,12 @@ SERVICES = {
     "pais": service(pais.TEXT, CHUNKS),
     "perplexity": service(perplexity.CHAT, [*CHUNKS, *SOURCED]),
     "perplexity, sources": service(perplexity.CHAT, SOURCED),
+    "perplexity agent": service(perplexity_agent.AGENT, AGENT),
+    "pais agent": service(pais_agent.AGENT_CHAT, [*CHUNKS, *FOUND]),
+    "pais agent, sources": service(pais_agent.AGENT_TEXT, FOUND),
     "dify": service(dify.COMPLETION, RUN),
+    "dify workflow": service(dify_workflow.RUN, FLOW),
+    "dify chat": service(dify_chat.CHAT, [*RUN, *TALKED]),
     "qaip": service(qaip.COMPLETIONS, [*LINES, *AG_UI]),
     "qaip, lines": service(qaip.COMPLETIONS, LINES),
     "qaip, pieces": service(qaip.COMPLETIONS, LINES, stream_content="delta"),
@@ -228,6 +284,12 @@ ALIKE = [
     ("perplexity", SOURCED[1]),
     ("dify", RUN[0]),
     ("dify", RUN[1]),
+    ("dify chat", TALKED[0]),
+    ("dify workflow", FLOW[0]),
+    ("dify workflow", FLOW[1]),
+    ("pais agent", FOUND[0]),
+    ("perplexity agent", AGENT[1]),
+    ("perplexity agent", AGENT[2]),
     ("qaip", LINES[1]),
     ("qaip, pieces", LINES[0].replace(b"N", b"1")),
     ("qaip", AG_UI[0]),
@@ -428,7 +490,7 @@ def test_texts_are_bare_after_the_first_increment(name: str, frame: bytes) -> No
     service = SERVICES[name]
     decoder = service.endpoint.decoder(service.params)
     first, *later = [decoder.feed(event) for event in run(frame, PLAIN)]
-    assert isinstance(first, Completion)
+    assert isinstance(first, Completion) or name == "dify workflow"  # it has nothing else to tell
     assert later == ["b", "c", "d", "e"]
 
 

@@ -117,7 +117,7 @@ REFUSED: list[tuple[Endpoint, Message, str]] = [
         for e in (pais.CHAT, perplexity.CHAT, qaip.COMPLETIONS)
         for m in (CALL, RESULT)
     ],
-    *[(e, PICTURE, "image_url") for e in (pais.CHAT, pais.TEXT, qaip.COMPLETIONS, dify.COMPLETION)],
+    *[(e, PICTURE, "image_url") for e in (pais.CHAT, pais.TEXT, qaip.COMPLETIONS)],
 ]
 
 
@@ -153,6 +153,9 @@ DAYS: list[tuple[Any, int]] = [
     (datetime(2025, 3, 1, 1, 0, tzinfo=UTC), 1_740_790_800),
     (datetime(2025, 3, 1, 1, 0), 1_740_790_800),  # what users write
     (datetime(2025, 3, 1, 3, 0, tzinfo=timezone(timedelta(hours=2))), 1_740_790_800),
+    ("2025-03-01", 1_740_787_200),
+    ("2025-03-01T03:00:00+02:00", 1_740_790_800),
+    ("1740790800", 1_740_790_800),
 ]
 
 

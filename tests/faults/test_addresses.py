@@ -18,7 +18,7 @@ from support.faults.subjects import CORE, SUBJECTS, Subject
 
 SECRET = "hunter2-never-shown"
 ASKING = [s for s in SUBJECTS if s.layer != "core" or s.streams]
-BOTH = [s for s in CORE if s.service == "perplexity" and s.streams]
+BOTH = [s for s in CORE if (s.service, s.operation) == ("perplexity", "chat") and s.streams]
 ONCE = [s for s in SUBJECTS if s.layer != "core" or (s.streams and not s.is_async)]
 
 

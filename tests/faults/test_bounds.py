@@ -12,12 +12,12 @@ from qaip_core import ServiceError
 from qaip_core.errors import MalformedResponseError
 from support.fault_server import FaultServer, Reply, json_reply
 from support.faults.matrix import Row, matrix, tried
-from support.faults.speech import QAIP_RUN, Speech
+from support.faults.speech import PERPLEXITY, QAIP_RUN, Speech
 from support.faults.subjects import CORE, SUBJECTS, Subject
 from support.faults.tables.bounds import HEADS, MANY
 
 ASKING = [s for s in SUBJECTS if s.layer != "core" or s.streams]
-BOTH = [s for s in CORE if s.service == "perplexity" and s.streams]
+BOTH = [s for s in CORE if (s.service, s.operation) == ("perplexity", "chat") and s.streams]
 MIB = 1 << 20
 LETTERS = b"a" * MIB
 
@@ -137,7 +137,7 @@ def test_what_is_cited_is_not_fetched_by_async_calls(
 
 
 @pytest.mark.parametrize(
-    "subject", [s for s in CITING if s.service == "perplexity" and not s.is_async], ids=repr
+    "subject", [s for s in CITING if s.speeches[0] is PERPLEXITY and not s.is_async], ids=repr
 )
 def test_images_of_an_answer_are_not_fetched(
     subject: Subject, server: FaultServer, cited: FaultServer

@@ -17,12 +17,16 @@ from qaip_core.errors import IncompleteStreamError, MalformedResponseError, Serv
 from qaip_core.types import add_up
 from support.backends import settings
 from support.fault_server import FaultServer, Framing, Reply, sse_reply
+from support.faults.speech import PERPLEXITY_AGENT
 from support.faults.subjects import CORE, Subject
 
 STREAMS = [s for s in CORE if s.streams and not s.operation.startswith("completions")]
 QAIP = [s for s in CORE if s.streams and s.service == "qaip"]
-DIFY = [s for s in CORE if s.streams and s.service == "dify"]
-PERPLEXITY = [s for s in CORE if s.streams and s.service == "perplexity"]
+DIFY = [s for s in CORE if s.streams and s.operation.endswith("-messages")]
+PERPLEXITY = [s for s in STREAMS if (s.service, s.operation) == ("perplexity", "chat")]
+RUNS = ("agent", "workflows")
+CHUNKED = [s for s in (*STREAMS, *QAIP) if s not in DIFY and s.operation not in RUNS]
+AGENT = [s for s in CORE if s.streams and s.operation == "agent"]
 
 
 def of_choices(*choices: Mapping[str, Any]) -> str:
@@ -113,11 +117,25 @@ def test_a_last_event_that_was_not_dispatched_makes_the_answer_incomplete(
 
 
 @pytest.mark.parametrize("name", ["line", "rest", "text", "whole"])
-@pytest.mark.parametrize("subject", [s for s in (*STREAMS, *QAIP) if s not in DIFY], ids=repr)
+@pytest.mark.parametrize("subject", CHUNKED, ids=repr)
 def test_an_event_may_bear_any_name(subject: Subject, name: str, server: FaultServer) -> None:
     server.reset()
     named = f"event: {name}\ndata: {piece('two ')}\n\n".encode()
     server.replies(sse_reply(piece("one "), named, piece("three", "stop"), "[DONE]"))
+    outcome = subject.ask(server.url)
+    assert outcome.error is None
+    assert outcome.text == "one two three"
+
+
+@pytest.mark.parametrize("name", ["response.output_text.delta", "response.failed", "line"])
+@pytest.mark.parametrize("subject", AGENT, ids=repr)
+def test_what_an_event_of_a_run_means_its_type_tells_and_not_its_name(
+    subject: Subject, name: str, server: FaultServer
+) -> None:
+    server.reset()
+    named = f"event: {name}\n".encode() + PERPLEXITY_AGENT.piece("two ")
+    frames = (PERPLEXITY_AGENT.piece("one "), named, PERPLEXITY_AGENT.end("three"))
+    server.replies(PERPLEXITY_AGENT.stream(*frames))
     outcome = subject.ask(server.url)
     assert outcome.error is None
     assert outcome.text == "one two three"
@@ -137,9 +155,8 @@ def test_an_answer_that_was_shown_and_taken_back_is_not_asked_for_again(
     server.replies(sse_reply(*taken_back, busy), again)
     outcome = subject.ask(server.url, max_retries=2)
     assert outcome.kind is ServerReportedError
-    assert [r.path for r in server.requests if not r.path.endswith("/stop")] == [
-        "/completion-messages"
-    ]
+    asked = [r.path for r in server.requests if not r.path.endswith("/stop")]
+    assert asked == [f"/{subject.operation}"]
 
 
 @pytest.mark.parametrize("endpoint", [fireworks.CHAT, pais.CHAT], ids=["fireworks", "pais"])

@@ -18,6 +18,6 @@ def body(speech: Speech) -> tuple[str, bytes]:
     return "application/json", reply.body
 
 
-@matrix(heads(body), subjects=CORE, streams=False)
+@matrix(heads(body), subjects=CORE, streams=False, thin=True)
 def test_a_whole_answer(subject: Subject, speech: Speech, row: Row, server: FaultServer) -> None:
     tried(server, subject, speech, row)

@@ -2,9 +2,7 @@
 
 import copy
 import pickle
-import pprint
-import traceback
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -15,7 +13,19 @@ from qaip_core import ServiceError
 from support.backends import ENDPOINTS, KEY
 from support.fault_server import FaultServer, Reply, json_reply
 from support.faults.matrix import spread, thinned
-from support.faults.secrets import ASKING, ECHO, HEADER, Echoes, answer, holds, spoken
+from support.faults.secrets import (
+    ASKING,
+    ECHO,
+    HEADER,
+    SHOWN,
+    Echoes,
+    Show,
+    answer,
+    forms,
+    holds,
+    spoken,
+    with_values,
+)
 from support.faults.subjects import CORE, LANGCHAIN, LLAMA_INDEX, SUBJECTS, Subject
 
 CLASSES = list(thinned([s for s in [*LANGCHAIN, *LLAMA_INDEX] if not s.is_async], 0))
@@ -24,27 +34,6 @@ CLASSES = list(thinned([s for s in [*LANGCHAIN, *LLAMA_INDEX] if not s.is_async]
 
 # Objects
 
-Show = Callable[[Any], object]
-SHOWN: Mapping[str, Show] = {
-    "repr": repr,
-    "str": str,
-    "format": "{}".format,
-    "pprint": pprint.pformat,
-    "vars": lambda m: repr(vars(m)),
-    "fields": lambda m: repr(dict(m)),
-    "rich": lambda m: repr(list(m.__rich_repr__())),
-    "model_dump": lambda m: m.model_dump(),
-    "model_dump in JSON": lambda m: m.model_dump(mode="json", exclude_none=True),
-    "model_dump_json": lambda m: m.model_dump_json(),
-    "state": lambda m: m.__getstate__(),
-    "reduced": lambda m: m.__reduce_ex__(4),
-    "pickle": lambda m: pickle.dumps(m).decode("latin-1"),
-    "pickle of a copy": lambda m: pickle.dumps(copy.copy(m)).decode("latin-1"),
-    "pickle of a deep copy": lambda m: pickle.dumps(copy.deepcopy(m)).decode("latin-1"),
-    "copy": lambda m: repr(copy.copy(m)),
-    "deep copy": lambda m: repr(vars(copy.deepcopy(m))),
-    "model_copy": lambda m: repr(m.model_copy(update={"max_retries": 1})),
-}
 LANGCHAIN_SHOWN: Mapping[str, Show] = {
     "dumps": dumps,
     "dumpd": dumpd,
@@ -163,34 +152,6 @@ def test_no_error_shows_the_key(subject: Subject, echo: Echoes, server: FaultSer
     assert KEY[:12] not in str(error)
 
 
-def forms(error: BaseException) -> Mapping[str, object]:
-    """All that may be made of an error: by printing, reporting, or sending it elsewhere."""
-    chain = list(linked(error))
-    return {
-        "text": str(error),
-        "repr": repr(error),
-        "args": error.args,
-        "attributes": [repr(vars(link)) for link in chain],
-        "notes": [getattr(link, "__notes__", ()) for link in chain],
-        "chain": [f"{link!r} {link.args!r}" for link in chain],
-        "traceback": "".join(traceback.format_exception(error)),
-        "pickle": pickle.dumps(error).decode("latin-1"),
-        "copy": repr(vars(copy.copy(error))),
-        "response": _response_of(error),
-    }
-
-
-def linked(error: BaseException | None) -> Iterator[BaseException]:
-    while error is not None:
-        yield error
-        error = error.__cause__ or error.__context__
-
-
-def _response_of(error: BaseException) -> object:
-    response = getattr(error, "response", None)
-    return None if response is None else (response.text, response.headers.raw, vars(response))
-
-
 # Errors: reporters show the values of each frame
 
 
@@ -206,10 +167,6 @@ VALUES = [
     for (name, reply), subjects in zip(SILENT.items(), spread([ASKING] * len(SILENT)), strict=True)
     for subject in subjects
 ]
-
-
-def with_values(error: BaseException) -> str:
-    return "".join(traceback.TracebackException.from_exception(error, capture_locals=True).format())
 
 
 def failed(subject: Subject, reply: Echoes, server: FaultServer) -> BaseException:

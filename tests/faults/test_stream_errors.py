@@ -42,6 +42,10 @@ class Facts(NamedTuple):
 
 FACTS: Mapping[str, Facts] = {
     "an engine's error with a number and a type": Facts(500, "server_error", may_pass=True),
+    "an engine's error behind an agent of PAIS": Facts(500, "server_error", may_pass=True),
+    "a run of Perplexity's agent that fails": Facts(None, "upstream_failed", may_pass=False),
+    "a run of Perplexity's agent that is cancelled": Facts(None, "run_cancelled", may_pass=False),
+    "an error of the transport to Perplexity's agent": Facts(502, "502", may_pass=True),
     "an error of an agent of PAIS": Facts(None, "AGENT_COMPLETION_FAILED", may_pass=False),
     "an error of Perplexity with a status for its code": Facts(
         429, "too_many_requests", may_pass=True

@@ -1,20 +1,36 @@
 """A service whose certificate does not prove who it is gets no request; the error says why."""
 
+import asyncio
 import datetime as dt
+import os
+import shutil
 import ssl
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 import trustme
+from pydantic import SecretStr
 
-from qaip_core.errors import BadRequestError, ServiceConnectionError, ServiceError
-from support.backends import KEY
-from support.fault_server import FaultServer, Reply
+from qaip_core import AsyncClient, Client, Connection
+from qaip_core.backends import pais, perplexity
+from qaip_core.backends.pais import listing
+from qaip_core.errors import (
+    BadRequestError,
+    ConfigurationError,
+    ServiceConnectionError,
+    ServiceError,
+)
+from qaip_core.knowledge import KnowledgeBase
+from qaip_core.types import add_up
+from support.backends import KEY, settings
+from support.fault_server import FaultServer, Reply, json_reply
 from support.faults.matrix import Row, check, incomplete, matrix, raised, thinned, whole
 from support.faults.own_clients import ask_through
 from support.faults.speech import PERPLEXITY, QAIP_RUN, Speech
@@ -96,7 +112,7 @@ THIN = [
     for place, fault in enumerate(FAULTS)
     for subject in thinned(ASKING, place)
 ]
-BOTH = [s for s in CORE if s.service == "perplexity" and s.streams]
+BOTH = [s for s in CORE if (s.service, s.operation) == ("perplexity", "chat") and s.streams]
 
 
 @pytest.fixture(scope="module")
@@ -241,3 +257,156 @@ def test_a_file_of_certificates_that_is_missing_is_a_mistake_of_configuration(
     asked = asked_with_certificates_in(tmp_path / "missing.pem", proven.url)
     assert asked.stderr.startswith("ConfigurationError: ")
     assert "SSL_CERT_FILE" in asked.stderr
+
+
+# What is given as ``verify``
+
+GOOD = PERPLEXITY.answer("tea", stream=False)
+STREAMED = PERPLEXITY.answer("tea", stream=True)
+
+
+OPENSSL = shutil.which("openssl")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the CA's certificate in a file, and under the name of its hash."""
+    made = tmp_path_factory.mktemp("trusted")
+    CA.cert_pem.write_to_path(str(made / "ca.pem"))
+    if OPENSSL:
+        hashed = [OPENSSL, "x509", "-hash", "-noout", "-in", str(made / "ca.pem")]
+        name = subprocess.check_output(hashed, text=True, timeout=30).strip()
+        CA.cert_pem.write_to_path(str(made / f"{name}.0"))
+    return made
+
+
+def asked(server: FaultServer, **fields: Any) -> list[str]:
+    """Ask for a whole answer and for a stream, sync and async."""
+    server.reset()
+    server.replies(GOOD, STREAMED, GOOD, STREAMED)
+    given = settings(perplexity.CHAT, server.url, **fields)
+    values = {"model": "sonar"}
+    with closing(Client(given)) as client:
+        texts = [client.complete(perplexity.CHAT, "q", values).text]
+        texts.append(add_up(client.stream(perplexity.CHAT, "q", values)).text)
+
+    async def ask() -> None:
+        other = AsyncClient(given)
+        texts.append((await other.complete(perplexity.CHAT, "q", values)).text)
+        pieces = [piece async for piece in other.stream(perplexity.CHAT, "q", values)]
+        texts.append(add_up(pieces).text)
+        await other.close()
+
+    asyncio.run(ask())
+    return texts
+
+
+def ways(folder: Path) -> Mapping[str, Any]:
+    return {
+        "a file": str(folder / "ca.pem"),
+        "a Path": folder / "ca.pem",
+        "a folder": str(folder),
+        "a context": BELIEVES,
+        "nothing": False,
+    }
+
+
+@pytest.mark.parametrize("way", ways(Path()))
+def test_a_private_ca_may_be_given(way: str, folder: Path, proven: FaultServer) -> None:
+    if way == "a folder" and not OPENSSL:
+        pytest.skip("there is no openssl to name the files of a folder")
+    assert asked(proven, verify=ways(folder)[way]) == ["tea"] * 4
+
+
+@pytest.mark.parametrize("verify", [None, True, "stranger"], ids=str)
+def test_whoever_is_not_trusted_gets_nothing(
+    verify: Any, tmp_path: Path, proven: FaultServer
+) -> None:
+    if verify == "stranger":
+        verify = tmp_path / "stranger.pem"
+        STRANGER.cert_pem.write_to_path(str(verify))
+    with pytest.raises(ServiceConnectionError, match="as verify=") as caught:
+        asked(proven, verify=verify)
+    assert proven.requests == []
+    assert caught.value.attempts == 1
+
+
+def test_a_file_of_one_ca_trusts_no_others(folder: Path) -> None:
+    with (
+        FaultServer(shows(STRANGER)) as strange,
+        pytest.raises(ServiceConnectionError, match="certificate"),
+    ):
+        asked(strange, verify=folder / "ca.pem")
+
+
+def test_a_host_name_counts_with_a_private_ca_too(folder: Path) -> None:
+    with (
+        FaultServer(shows(host="other.example")) as other,
+        pytest.raises(ServiceConnectionError, match="not valid for"),
+    ):
+        asked(other, verify=folder / "ca.pem")
+
+
+def test_a_file_that_was_renewed_is_read_anew(tmp_path: Path, proven: FaultServer) -> None:
+    file = tmp_path / "ca.pem"
+    STRANGER.cert_pem.write_to_path(str(file))
+    os.utime(file, (1, 1))
+    with pytest.raises(ServiceConnectionError):
+        asked(proven, verify=file)
+    CA.cert_pem.write_to_path(str(file))
+    assert asked(proven, verify=file) == ["tea"] * 4
+
+
+WRONG: Mapping[str, tuple[Any, str]] = {
+    "missing": ("missing.pem", "No such file"),
+    "no certificates": ("words.pem", "no certificates"),
+    "no path": ("a\0b", "is no path"),
+    "nothing": ("", "cannot be used"),
+    "a number": (7, "verify"),
+}
+
+
+@pytest.mark.parametrize(("verify", "words"), WRONG.values(), ids=WRONG.keys())
+def test_what_is_no_proof_is_refused_when_the_object_is_made(
+    verify: Any, words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "words.pem").write_text("certainly\n")
+    with pytest.raises(ConfigurationError, match=words):
+        KnowledgeBase(api_key=KEY, base_url="https://site.example", verify=verify)
+
+
+@pytest.mark.parametrize("name", ["http_client", "http_async_client"])
+@pytest.mark.parametrize("verify", [True, False], ids=str)
+def test_a_client_of_the_user_s_own_brings_its_own_proof(name: str, verify: bool) -> None:
+    kind = httpx.Client if name == "http_client" else httpx.AsyncClient
+    given: dict[str, Any] = {name: kind(verify=False)}
+    with pytest.raises(ConfigurationError, match=f"give it to your {name}"):
+        KnowledgeBase(api_key=KEY, base_url="https://site.example", verify=verify, **given)
+
+
+@pytest.mark.parametrize(
+    ("said", "trusts"),
+    [("false", True), ("0", True), ("No", True), ("true", False), ("", False), ("file", True)],
+)
+def test_pais_reads_its_proof_from_the_environment(
+    said: str, trusts: bool, folder: Path, proven: FaultServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PAIS_VERIFY_SSL", str(folder / "ca.pem") if said == "file" else said)
+    proven.reset()
+    proven.replies(json_reply({"data": [{"id": "tea"}]}))
+    made = Connection(api_key=SecretStr(KEY), base_url=proven.url, max_retries=0)
+    with closing(Client(made.settings(pais.PAIS))) as client:
+        if trusts:
+            assert [model.id for model in client.fetch(listing.MODELS)] == ["tea"]
+            return
+        with pytest.raises(ServiceConnectionError, match="verify="):
+            client.fetch(listing.MODELS)
+
+
+def test_other_services_do_not_read_that(
+    proven: FaultServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PAIS_VERIFY_SSL", "false")
+    with pytest.raises(ServiceConnectionError, match="verify="):
+        asked(proven)

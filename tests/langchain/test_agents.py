@@ -21,11 +21,13 @@ from pydantic import BaseModel
 from qaip_sandbox import Sandbox
 from support.fault_server import FaultServer, Reply, json_reply, sse_reply
 
-from .models import CHATS, CITING, Kind, every
+from .models import CHATS, CITING, Kind, every, named
 
-FIREWORKS = next(kind for kind in CHATS if kind.service == "fireworks")
-NATIVE = [kind for kind in CHATS if kind.service in ("fireworks", "perplexity")]
+FIREWORKS = named("fireworks")
+NATIVE = [kind for kind in CHATS if "json_schema" in kind.cls.endpoint.formats]
+WITH_TOOLS = [kind for kind in CHATS if kind.cls.endpoint.takes("tools")]
 PROMPTED = [kind for kind in CHATS if kind not in NATIVE]
+SAYS = "The tool says: "  # as the sandbox begins, where it is Fireworks
 LAMPS = "Which lamp draws how many watts?"
 both_lanes = pytest.mark.parametrize("sync", [True, False], ids=["sync", "async"])
 both_versions = pytest.mark.parametrize("version", ["v0", "v1"])
@@ -77,25 +79,27 @@ def search(kind: Kind, model: Any) -> BaseTool:
 
 @both_lanes
 @both_versions
+@every(WITH_TOOLS)
 async def test_an_agent_calls_its_tool_and_answers(
-    version: str, sync: bool, sandbox: Sandbox
+    kind: Kind, version: str, sync: bool, sandbox: Sandbox
 ) -> None:
-    async with FIREWORKS.over(sandbox, output_version=version) as model:
+    async with kind.over(sandbox, output_version=version) as model:
         agent = create_agent(model, [weigh], system_prompt="Be brief.")
         state = await run(agent, "Call weigh for lamp 3", sync=sync)
     assert kinds(state["messages"]) == ["human", "ai", "tool", "ai"]
     _, calling, result, answer = state["messages"]
     assert calling.tool_calls[0]["args"] == {"lamp": 3}
     assert result.tool_call_id == calling.tool_calls[0]["id"]
-    assert answer.text == "The tool says: The lamp weighs 3 kg."
+    assert answer.text.removeprefix(SAYS) == "The lamp weighs 3 kg."
 
 
 @both_lanes
 @both_versions
+@every(WITH_TOOLS)
 async def test_an_agent_streams_tokens_and_calls(
-    version: str, sync: bool, sandbox: Sandbox
+    kind: Kind, version: str, sync: bool, sandbox: Sandbox
 ) -> None:
-    async with FIREWORKS.over(sandbox, output_version=version) as model:
+    async with kind.over(sandbox, output_version=version) as model:
         agent: Any = create_agent(model, [weigh])
         given, mode = asked("Call weigh for lamp 3"), "messages"
         found = (
@@ -104,24 +108,28 @@ async def test_an_agent_streams_tokens_and_calls(
             else [part async for part in agent.astream(given, stream_mode=mode)]
         )
     chunks = [message for message, _ in found if isinstance(message, AIMessageChunk)]
-    assert "".join(chunk.text for chunk in chunks) == "The tool says: The lamp weighs 3 kg."
+    text = "".join(chunk.text for chunk in chunks)
+    assert text.removeprefix(SAYS) == "The lamp weighs 3 kg."
     assert sum(bool(chunk.text) for chunk in chunks) > 3
     pieces = "".join(c["args"] or "" for chunk in chunks for c in chunk.tool_call_chunks)
     assert json.loads(pieces) == {"lamp": 3}
 
 
 @both_lanes
-async def test_the_error_of_a_tool_is_told_to_the_model(sync: bool, sandbox: Sandbox) -> None:
+@every(WITH_TOOLS)
+async def test_the_error_of_a_tool_is_told_to_the_model(
+    kind: Kind, sync: bool, sandbox: Sandbox
+) -> None:
     @tool
     def weigh(lamp: int) -> str:
         """Weigh a lamp."""
         raise ToolException("The scales are broken.")
 
     weigh.handle_tool_error = True
-    async with FIREWORKS.over(sandbox) as model:
+    async with kind.over(sandbox) as model:
         state = await run(create_agent(model, [weigh]), "Call weigh for lamp 3", sync=sync)
     assert state["messages"][2].status == "error"
-    assert state["messages"][3].text == "The tool says: The scales are broken."
+    assert state["messages"][3].text.removeprefix(SAYS) == "The scales are broken."
 
 
 async def test_arguments_of_another_type_are_reported_to_the_model(server: FaultServer) -> None:
@@ -193,9 +201,12 @@ async def test_an_agent_has_the_cited_documents_of_its_tool(
     assert any("watts" in document.page_content for document in result.artifact)
 
 
+@pytest.mark.parametrize("asking", WITH_TOOLS, ids=lambda asking: asking.id)
 @every(CITING)
-def test_an_agent_answers_from_what_its_tool_found(kind: Kind, sandbox: Sandbox) -> None:
-    with FIREWORKS.over(sandbox) as model, kind.over(sandbox) as citing:
+def test_an_agent_answers_from_what_its_tool_found(
+    kind: Kind, asking: Kind, sandbox: Sandbox
+) -> None:
+    with asking.over(sandbox) as model, kind.over(sandbox) as citing:
         agent = create_agent(model, [search(kind, citing)])
         state = agent.invoke(asked("Use search: which lamp draws how many watts?"))
     answer = state["messages"][-1]
@@ -222,7 +233,7 @@ async def test_an_agent_tells_the_sources_while_it_streams(kind: Kind, sandbox: 
     assert steps[1]["tools"]["messages"][0].artifact
 
 
-@every([kind for kind in CHATS if kind is not FIREWORKS])
+@every([kind for kind in CHATS if not kind.cls.endpoint.takes("tools")])
 def test_an_agent_with_tools_on_a_service_without_says_what_to_do(
     kind: Kind, server: FaultServer
 ) -> None:
@@ -284,12 +295,13 @@ def test_the_schema_goes_over_the_wire(kind: Kind, sandbox: Sandbox) -> None:
     body = sandbox.requests[-1].body
     assert isinstance(body, dict)
     assert body["response_format"]["json_schema"]["name"] == "Lamp"
-    assert "tools" not in body
+    assert "function" not in {tool["type"] for tool in body.get("tools", [])}
 
 
 @both_lanes
-async def test_tools_and_a_schema_go_together(sync: bool, sandbox: Sandbox) -> None:
-    async with FIREWORKS.over(sandbox) as model:
+@every(WITH_TOOLS)
+async def test_tools_and_a_schema_go_together(kind: Kind, sync: bool, sandbox: Sandbox) -> None:
+    async with kind.over(sandbox) as model:
         agent = create_agent(model, [weigh], response_format=Lamp)
         state = await run(agent, "Call weigh for lamp 3", sync=sync)
     assert kinds(state["messages"]) == ["human", "ai", "tool", "ai"]
@@ -297,8 +309,9 @@ async def test_tools_and_a_schema_go_together(sync: bool, sandbox: Sandbox) -> N
 
 
 @both_lanes
-async def test_a_schema_may_be_a_tool(sync: bool, sandbox: Sandbox) -> None:
-    async with FIREWORKS.over(sandbox) as model:
+@every(WITH_TOOLS)
+async def test_a_schema_may_be_a_tool(kind: Kind, sync: bool, sandbox: Sandbox) -> None:
+    async with kind.over(sandbox) as model:
         agent = create_agent(model, [], response_format=ToolStrategy(Lamp))
         state = await run(agent, "The lamp with 3 watts", sync=sync)
     assert state["structured_response"].watts == 3
@@ -395,8 +408,9 @@ def test_the_summarization_middleware_knows_the_size_of_a_loaded_profile(
     assert "9 watts" in state["messages"][-1].text
 
 
-def test_the_usage_of_a_run_is_counted(sandbox: Sandbox) -> None:
-    with FIREWORKS.over(sandbox) as model:
+@every(WITH_TOOLS)
+def test_the_usage_of_a_run_is_counted(kind: Kind, sandbox: Sandbox) -> None:
+    with kind.over(sandbox) as model:
         state = create_agent(model, [weigh]).invoke(asked("Call weigh for lamp 3"))
     counts = [m.usage_metadata for m in state["messages"] if isinstance(m, AIMessage)]
     assert all(count and count["total_tokens"] > 0 for count in counts)

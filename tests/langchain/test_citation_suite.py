@@ -32,7 +32,7 @@ from qaip_sandbox import Sandbox
 from support.fault_server import FaultServer
 from support.wire import WireCase
 
-from .models import CASES, CITING, QUESTION, TEXTS, Kind, every, merged
+from .models import CASES, CITING, QUESTION, TEXTS, Kind, every, merged, named
 
 pytestmark = pytest.mark.filterwarnings("ignore::langchain_core._api.LangChainBetaWarning")
 old = pytest.mark.filterwarnings("ignore::langchain_core._api.LangChainDeprecationWarning")
@@ -47,11 +47,17 @@ QUESTIONS = [
 ]
 MANY, UNMARKED = QUESTIONS[1:3]
 SOURCES = dict(zip(QUESTIONS, [1, 2, 2, 1, 0], strict=True))
-CITING_TEXTS = [kind for kind in TEXTS if kind.service in {k.service for k in CITING}]
-MARKING = [kind for kind in CITING if kind.service != "dify"]
-TAKEN_BACK = {"stream_message_replace_early", "stream_message_replace_late"}
+CITING_TEXTS = [kind for kind in TEXTS if kind.cls.endpoint.cites]
+MARKING = [kind for kind in CITING if kind.marks]
+PLACED = {"agent_annotated"}  # by the wire itself, not by markers
+TAKEN_BACK = {
+    "stream_message_replace_early",
+    "stream_message_replace_late",
+    "agent_stream_other_text",
+}
 CITED = [c for c in CASES if c.expected["citations"] and not c.expected["error"]]
-FACTS = ("source", "page_number", "date", "score", "rank")
+NOWHERE = (None, None)
+FACTS = ("source", "page_number", "date", "score", "rank", "marker")
 View = list[dict[str, Any]]
 Forms = Sequence[Callable[[Any, Any], Awaitable[Any]]]
 
@@ -280,20 +286,27 @@ def agreed(message: Any) -> View:
     return first
 
 
-def marked_places(message: Any) -> list[tuple[int, str]]:
-    """Return the rank of every source, and what stands where it is placed."""
+def markers_of(source: Mapping[str, Any]) -> list[str]:
+    """Return how a text may name a source: by its rank, or by the number that it has itself."""
+    own = source["marker"]
+    return [f"[{source['rank']}]"] if own is None else [f"[{own}]", f"[web:{own}]"]
+
+
+def marked_places(message: Any) -> list[tuple[str, list[str]]]:
+    """Return what stands where a source is placed, and what may stand there."""
     text = str(message.text)
-    return [(s["rank"], text[slice(*span)]) for s in agreed(message) for span in s["places"]]
+    return [(text[slice(*p)], markers_of(s)) for s in agreed(message) for p in s["places"]]
 
 
-def marked_ranks(message: Any) -> list[tuple[int, str]]:
-    """Return what should stand there."""
-    return [(rank, f"[{rank}]") for rank, _ in marked_places(message)]
+def strays(message: Any) -> list[str]:
+    """Return what stands where a source is placed, and is none of its markers."""
+    return [said for said, markers in marked_places(message) if said not in markers]
 
 
 def markers_in(message: Any) -> int:
     """Return how many markers of its sources a text has."""
-    return sum(str(message.text).count(f"[{source['rank']}]") for source in agreed(message))
+    markers = (marker for source in agreed(message) for marker in markers_of(source))
+    return sum(str(message.text).count(marker) for marker in markers)
 
 
 async def views_by_form(forms: Forms, model: Any, question: str) -> dict[str, View]:
@@ -361,7 +374,7 @@ async def test_a_retriever_finds_the_sources_of_the_answer(kind: Kind, sandbox: 
 async def test_a_text_llm_gives_the_sources_that_the_chat_model_gives(
     kind: Kind, sandbox: Sandbox
 ) -> None:
-    chat = next(chat for chat in CITING if chat.service == kind.service)
+    chat = named(kind.name)
     async with chat.over(sandbox) as model:
         expected = [agreed(model.invoke(q)) for q in QUESTIONS]
     ends = Ends()
@@ -384,8 +397,31 @@ async def test_every_place_is_a_marker_that_names_its_source(
 ) -> None:
     async with kind.over(sandbox) as model:
         message = await model.ainvoke(question)
-    assert marked_places(message) == marked_ranks(message)
+    assert not strays(message)
     assert len(marked_places(message)) == markers_in(message) > 0
+
+
+@pytest.mark.parametrize("question", [q for q in QUESTIONS if SOURCES[q]])
+async def test_a_service_that_numbers_its_sources_itself_is_followed(
+    question: str, sandbox: Sandbox
+) -> None:
+    """Of several searches at once, the numbers are in no order, and markers are `[web:n]`."""
+    switches = {"x-sandbox-switches": json.dumps({"agent": "multi"})}
+    async with named("perplexity-agent").over(sandbox, default_headers=switches) as model:
+        answers = {form.__name__: await form(model, question) for form in ASKED}
+    seen = {name: of_citations(a.additional_kwargs["citations"]) for name, a in answers.items()}
+    expected = seen["_invoke"]
+    assert seen == dict.fromkeys(seen, expected)
+    for answer in answers.values():
+        text = str(answer.text)
+        placed = [(source, text[slice(*p)]) for source in expected for p in source["places"]]
+        assert all(said in markers_of(source) for source, said in placed)
+        assert len(placed) == text.count("[web:") > 0
+        assert [(place(a), a["id"]) for a in block_of(answer)["annotations"]] == [
+            (p, source["id"]) for source in expected for p in source["places"] or [NOWHERE]
+        ]
+        # What two of the searches found is one Document, with both numbers in the text.
+        assert [d.id for d in documents(answer)] == list(dict.fromkeys(s["id"] for s in expected))
 
 
 @pytest.mark.parametrize("streamed", [False, True], ids=["whole", "streamed"])
@@ -398,7 +434,7 @@ async def test_no_place_lies_beyond_the_end_of_an_answer_that_a_stop_sequence_cu
             asking = model.bind(stop=[stop])
             message = await (_astream if streamed else _ainvoke)(asking, MANY)
             assert stop not in message.text
-            assert marked_places(message) == marked_ranks(message)
+            assert not strays(message)
 
 
 @every(MARKING)
@@ -489,8 +525,8 @@ async def test_all_forms_of_a_recorded_answer_have_the_same_sources(
     assert seen == dict.fromkeys(seen, expected)
     wanted = {(c.get("url"), c.get("title"), c.get("text", "")) for c in case.expected["citations"]}
     assert {(s["url"], s["title"], s["text"]) for s in expected} == wanted
-    assert marked_places(message) == marked_ranks(message)
-    if kind in MARKING and case.name not in TAKEN_BACK:
+    assert case.name in PLACED or not strays(message)
+    if kind in MARKING and case.name not in {*TAKEN_BACK, *PLACED}:
         assert len(marked_places(message)) == markers_in(message)
 
 
@@ -498,7 +534,7 @@ async def test_all_forms_of_a_recorded_answer_have_the_same_sources(
 async def test_a_text_llm_gives_the_sources_of_recorded_answers_as_a_chat_model_does(
     kind: Kind, server: FaultServer
 ) -> None:
-    (chat,) = [chat for chat in CITING if chat.service == kind.service]
+    chat = named(kind.name)
     ends = Ends()
     for case in cited_by(kind):
         async with case_model(chat, case, server) as model:

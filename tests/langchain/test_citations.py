@@ -13,11 +13,22 @@ from qaip_core.errors import InvalidParameterError
 from qaip_sandbox import Sandbox
 from support.fault_server import FaultServer, json_reply
 
-from .models import BY_ID, CITING, QUESTION, SILENT, TEXTS, Kind, every, merged
+from .models import BY_ID, CITING, QUESTION, SILENT, TEXTS, Kind, every, merged, named
 
-PERPLEXITY = next(kind for kind in CITING if kind.service == "perplexity")
-QAIP = next(kind for kind in CITING if kind.service == "qaip")
-MARKED = "Bees follow the sun.[1] They also dance.[1][2]"
+PERPLEXITY, QAIP, AGENT = map(named, ("perplexity", "qaip", "perplexity-agent"))
+SUN, DANCE = "https://bees.example/sun", "https://bees.example/dance"
+MARKED: list[tuple[Kind, str, list[tuple[int, int, str]]]] = [
+    (
+        PERPLEXITY,
+        "Bees follow the sun.[1] They also dance.[1][2]",
+        [(20, 23, SUN), (40, 43, SUN), (43, 46, DANCE)],
+    ),
+    (
+        AGENT,
+        "Bees follow the sun.[11] They also dance.[web:3]",
+        [(20, 24, SUN), (41, 48, DANCE)],
+    ),
+]
 beta = pytest.mark.filterwarnings("ignore::langchain_core._api.LangChainBetaWarning")
 
 
@@ -81,18 +92,18 @@ WAYS = [_invoke, _ainvoke, *STREAMED, _cached, _loaded]
 @beta
 @pytest.mark.parametrize("version", ["v0", "v1"])
 @pytest.mark.parametrize("way", WAYS, ids=lambda way: way.__name__.strip("_"))
+@pytest.mark.parametrize("marked", MARKED, ids=lambda marked: marked[0].id)
 async def test_annotations_with_offsets_survive(
-    way: Any, version: str, server: FaultServer
+    marked: Any, way: Any, version: str, server: FaultServer
 ) -> None:
-    server.replies(PERPLEXITY.reply(stream=way in STREAMED))
-    async with PERPLEXITY.at(server.url, output_version=version) as model:
+    kind, text, places = marked
+    server.replies(kind.reply(stream=way in STREAMED))
+    async with kind.at(server.url, output_version=version) as model:
         message = await way(model)
-    assert str(message.text) == MARKED
+    assert str(message.text) == text
     found = annotations_of(message)
-    places = [(a["start_index"], a["end_index"], a["url"]) for a in found]
-    sun, dance = "https://bees.example/sun", "https://bees.example/dance"
-    assert places == [(20, 23, sun), (40, 43, sun), (43, 46, dance)]
-    assert [a["id"] for a in found if a["url"] == dance] == [documents(message)[1].id]
+    assert [(a["start_index"], a["end_index"], a["url"]) for a in found] == places
+    assert [a["id"] for a in found if a["url"] == DANCE] == [documents(message)[1].id]
     assert len(server.requests) == 1
 
 
@@ -108,27 +119,27 @@ async def test_v3_events_carry_the_annotations_once(kind: Kind, server: FaultSer
         "content-block-start",
         "message-finish",
     )
-    assert names.count("content-block-start") == names.count("content-block-finish") == 1
-    assert events[0]["metadata"] == {"provider": model.provider, "model": model.model_label}
+    assert names.count("content-block-start") == names.count("content-block-finish")
+    ended = [e["content"]["type"] for e in events if e["event"] == "content-block-finish"]
+    assert ended.count("text") == 1
+    said = BY_ID[f"{kind.service}/{kind.stream}"].expected["model"]
+    assert events[0]["metadata"] == {"provider": model.provider, "model": said or kind.model}
     block = events[-2]["content"]
     server.replies(kind.reply(stream=True))
     async with kind.at(server.url) as model:
         assert block["annotations"] == annotations_of(merged(model.stream("q")))
 
 
-WITH_MARKERS = [kind for kind in CITING if kind.service != "dify"]
-
-
-async def test_a_number_in_the_text_of_an_app_is_no_marker(sandbox: Sandbox) -> None:
-    (dify,) = [kind for kind in CITING if kind.service == "dify"]
-    async with dify.over(sandbox) as model:
+@every([kind for kind in CITING if kind.service == "dify"])
+async def test_a_number_in_the_text_of_an_app_is_no_marker(kind: Kind, sandbox: Sandbox) -> None:
+    async with kind.over(sandbox) as model:
         message = await model.ainvoke(QUESTION)
     assert "[1]" in message.text
     assert all("start_index" not in annotation for annotation in annotations_of(message))
 
 
 @pytest.mark.parametrize("streamed", [False, True], ids=["whole", "streamed"])
-@every(WITH_MARKERS)
+@every([kind for kind in CITING if kind.marks])
 async def test_the_offsets_are_those_of_the_marker(
     kind: Kind, streamed: bool, sandbox: Sandbox
 ) -> None:
@@ -161,7 +172,7 @@ async def test_a_citation_quotes_its_source(kind: Kind, sandbox: Sandbox) -> Non
     (document,) = documents(message)
     assert annotation["cited_text"].startswith("Lanternworks accepts returns within 45 days")
     assert document.page_content == annotation["cited_text"]
-    assert annotation["url"].endswith("/handbook/returns.md#returns")
+    assert annotation["url"].removesuffix("#returns").endswith("/handbook/returns.md")
     assert annotation["title"] in ("Returns", "returns.md")
     for fact in ("url", "title"):
         assert document.metadata[fact] == annotation[fact]
@@ -176,35 +187,56 @@ def test_no_offset_is_invented_where_there_is_no_marker(server: FaultServer) -> 
     assert not any({"start_index", "end_index"} & a.keys() for a in annotations_of(message))
 
 
-@pytest.mark.parametrize("name", ["qaip/whole_later", "perplexity/whole_2026_06"])
-def test_no_score_is_invented_where_the_wire_has_none(name: str, server: FaultServer) -> None:
-    kind = next(kind for kind in CITING if name.startswith(kind.service))
-    server.replies(BY_ID[name].reply())
+@every([QAIP, PERPLEXITY, AGENT])
+def test_no_score_is_invented_where_the_wire_has_none(kind: Kind, server: FaultServer) -> None:
+    server.replies(kind.reply(stream=False))
     with kind.at(server.url) as model:
         message = model.invoke("q")
     assert "score" not in {k for d in documents(message) for k in d.metadata}
     assert "score" not in {k for a in annotations_of(message) for k in a["extras"]}
 
 
-def test_the_score_of_the_wire_is_kept(server: FaultServer) -> None:
-    server.replies(BY_ID["dify/stream_1_16"].reply())
-    kind = next(kind for kind in CITING if kind.service == "dify")
+@pytest.mark.parametrize(
+    ("name", "scores"),
+    [
+        ("dify", [0.4088135786557064]),
+        ("dify-conversation", [0.5]),
+        ("pais-agent", [0.83, 0.41]),
+    ],
+)
+def test_the_score_of_the_wire_is_kept(name: str, scores: list[float], server: FaultServer) -> None:
+    kind = named(name)
+    server.replies(kind.reply(stream=kind.streams_whole))
     with kind.at(server.url) as model:
-        (document,) = documents(model.invoke("q"))
-    assert document.metadata["score"] == 0.4088135786557064
-
-
-def test_the_id_of_the_wire_is_the_id_of_the_document(server: FaultServer) -> None:
-    server.replies(QAIP.reply(stream=False))
-    with QAIP.at(server.url) as model:
         found = documents(model.invoke("q"))
-    stem = "1f6b2c8e-0d47-4c1a-9b35-6a7e8f9012"
-    assert [document.id for document in found] == [stem + "01", stem + "02"]
+    assert [document.metadata["score"] for document in found] == scores
 
 
-def test_a_source_without_an_id_has_the_same_id_in_every_answer(server: FaultServer) -> None:
-    server.replies(PERPLEXITY.reply(stream=False), PERPLEXITY.reply(stream=True))
-    with PERPLEXITY.at(server.url) as model:
+STEM = "1f6b2c8e-0d47-4c1a-9b35-6a7e8f9012"
+
+
+@pytest.mark.parametrize(
+    ("name", "ids"),
+    [
+        ("qaip", [STEM + "01", STEM + "02"]),
+        ("dify-conversation", ["b27e1d40-8c5f-4a19-9e36-7f0a2b4c6d81"]),
+    ],
+)
+def test_the_id_of_the_wire_is_the_id_of_the_document(
+    name: str, ids: list[str], server: FaultServer
+) -> None:
+    kind = named(name)
+    server.replies(kind.reply(stream=kind.streams_whole))
+    with kind.at(server.url) as model:
+        assert [document.id for document in documents(model.invoke("q"))] == ids
+
+
+@every([kind for kind in CITING if kind.name in ("perplexity", "perplexity-agent", "pais-agent")])
+def test_a_source_without_an_id_has_the_same_id_in_every_answer(
+    kind: Kind, server: FaultServer
+) -> None:
+    server.replies(kind.reply(stream=False), kind.reply(stream=True))
+    with kind.at(server.url) as model:
         whole, streamed = model.invoke("q"), merged(model.stream("q"))
     assert [d.id for d in documents(whole)] == [d.id for d in documents(streamed)]
 
@@ -217,7 +249,7 @@ def test_a_source_that_is_named_twice_is_one_document(server: FaultServer) -> No
         assert len(documents(model.invoke("q"))) == 1
 
 
-@every([kind for kind in TEXTS if kind.service in ("qaip", "perplexity", "dify")])
+@every([kind for kind in TEXTS if kind.cls.endpoint.cites])
 async def test_a_text_llm_gives_its_citations_in_generation_info(
     kind: Kind, sandbox: Sandbox
 ) -> None:
@@ -226,7 +258,7 @@ async def test_a_text_llm_gives_its_citations_in_generation_info(
         total = merged(model._stream(QUESTION))
     for answer in (generation, total):
         (annotation,) = answer.generation_info["annotations"]
-        if kind.service != "dify":
+        if kind.marks:
             assert answer.text[annotation["start_index"] : annotation["end_index"]] == "[1]"
         (citation,) = answer.generation_info["citations"]
         assert citation["id"] == annotation["id"]

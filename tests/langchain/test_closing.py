@@ -48,7 +48,7 @@ async def test_clients_that_were_handed_in_are_used_and_not_closed(
     kind: Kind, server: FaultServer
 ) -> None:
     server.replies(kind.reply(stream=kind.streams_whole))
-    given: dict[str, Any] = {"headers": {"x-mine": "yes"}, "trust_env": False}
+    given: dict[str, Any] = {"headers": {"x-mine": "yes"}, "trust_env": False, "verify": False}
     with httpx.Client(**given) as sync:
         async with httpx.AsyncClient(**given) as async_:
             model = kind.at(server.url, http_client=sync, http_async_client=async_)
@@ -60,10 +60,11 @@ async def test_clients_that_were_handed_in_are_used_and_not_closed(
     assert [request.headers.get("x-mine") for request in server.requests] == ["yes", "yes"]
 
 
-def test_leaving_a_run_of_dify_stops_it(server: FaultServer) -> None:
-    kind = next(kind for kind in CHATS if kind.service == "dify")
+@every([kind for kind in CHATS if kind.service == "dify"])
+def test_leaving_a_run_of_dify_stops_it(kind: Kind, server: FaultServer) -> None:
     server.replies(hanging(kind), Reply(body=b'{"result": "success"}', framing="length"))
     with kind.at(server.url) as model, closing(model.stream("q")) as chunks:
         next(chunks)
+    assert server.requests[-1].path.startswith(f"{server.requests[0].path}/")
     assert server.requests[-1].path.endswith("/stop")
     assert server.requests[-1].json() == {"user": "default-user"}

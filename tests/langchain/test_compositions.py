@@ -19,6 +19,7 @@ from langchain_core.callbacks import (
 )
 from langchain_core.chat_history import InMemoryChatMessageHistory
 from langchain_core.documents import BaseDocumentCompressor, Document
+from langchain_core.messages.ai import add_usage
 from langchain_core.outputs import LLMResult
 from langchain_core.prompts import ChatPromptTemplate, MessagesPlaceholder, PromptTemplate
 from langchain_core.rate_limiters import InMemoryRateLimiter
@@ -38,14 +39,13 @@ from langchain_qaip import errors as ours
 from qaip_sandbox import Sandbox
 from support.fault_server import FaultServer, Reply, json_reply
 
-from .models import BY_ID, CHATS, CITING, MODELS, QUESTION, Kind, every, merged, text_of
+from .models import BY_ID, CHATS, CITING, MODELS, QUESTION, Kind, every, merged, named, text_of
 
 QUESTIONS = [QUESTION, "How many days of paid leave does an employee have?"]
 PASSAGE = "Lanternworks accepts returns within 45 days"
-FIREWORKS = next(kind for kind in CHATS if kind.service == "fireworks")
-QAIP, PERPLEXITY, DIFY = CITING
+FIREWORKS, QAIP, PERPLEXITY, DIFY = map(named, ("fireworks", "qaip", "perplexity", "dify"))
 COUNTING = [kind for kind in CHATS if kind.service != "qaip"]
-NAMED = [kind for kind in MODELS if kind.params]
+NAMED = [kind for kind in MODELS if kind.cls.endpoint.takes("model")]
 FAILING: dict[str, tuple[Reply, type[Exception]]] = {
     "429": (json_reply({"message": "Slow down."}, 429), theirs.ModelRateLimitError),
     "503": (json_reply({"message": "Later."}, 503), theirs.ModelAPIError),
@@ -230,7 +230,7 @@ async def test_a_model_of_ours_can_shorten_the_sources(
         )
         (found,) = await invoked(compressing, QUESTION, sync=sync)
     assert found.page_content
-    assert found.metadata["url"].endswith("returns.md#returns")
+    assert found.metadata["url"].removesuffix("#returns").endswith("returns.md")
 
 
 @both_lanes
@@ -238,7 +238,8 @@ async def test_retrievers_of_several_services_are_merged(sync: bool, sandbox: Sa
     retrievers = pytest.importorskip("langchain_classic.retrievers")
     models = [kind.over(sandbox) for kind in CITING]
     ensemble = retrievers.EnsembleRetriever(
-        retrievers=[model.as_retriever() for model in models], weights=[0.5, 0.3, 0.2]
+        retrievers=[model.as_retriever() for model in models],
+        weights=[1 / len(models)] * len(models),
     )
     found = await invoked(ensemble, QUESTION, sync=sync)
     for model in models:
@@ -248,7 +249,7 @@ async def test_retrievers_of_several_services_are_merged(sync: bool, sandbox: Sa
 
 @both_lanes
 async def test_several_services_answer_at_once(sync: bool, sandbox: Sandbox) -> None:
-    models = {kind.service: kind.over(sandbox) for kind in CHATS}
+    models = {kind.name: kind.over(sandbox) for kind in CHATS}
     answers = await invoked(RunnableParallel(models), QUESTION, sync=sync)
     for model in models.values():
         await model.aclose()
@@ -371,24 +372,25 @@ def test_model_and_temperature_can_be_configured_for_a_call(
     kind: Kind, server: FaultServer
 ) -> None:
     answering(kind, server)
-    with kind.at(server.url, max_tokens=9, stop=None) as own:
+    with kind.at(server.url, max_tokens=19, stop=None) as own:
         dial = own.configurable_fields(
             model=ConfigurableField(id="model"), temperature=ConfigurableField(id="heat")
         )
         for configurable in ({}, {"model": "other", "heat": 0.25}, {"heat": 0.5}):
             assert text_of(dial.invoke("q", {"configurable": configurable}))
     sent = [request.json() for request in server.requests]
-    assert [(body["model"], body.get("temperature")) for body in sent] == [
-        (kind.params["model"], None),
+    first = kind.params.get("model")
+    assert [(body.get("model"), body.get("temperature")) for body in sent] == [
+        (first, None),
         ("other", 0.25),
-        (kind.params["model"], 0.5),
+        (first, 0.5),
     ]
-    assert [body["max_tokens"] for body in sent] == [9, 9, 9]
+    assert [body[kind.wire_name("max_tokens")] for body in sent] == [19, 19, 19]
 
 
 @both_lanes
 async def test_the_service_can_be_configured_for_a_call(sync: bool, sandbox: Sandbox) -> None:
-    models = {kind.service: kind.over(sandbox) for kind in CHATS}
+    models = {kind.name: kind.over(sandbox) for kind in CHATS}
     others = {name: model for name, model in models.items() if name != "qaip"}
     chosen = models["qaip"].configurable_alternatives(
         ConfigurableField(id="service"), default_key="qaip", **others
@@ -398,7 +400,7 @@ async def test_the_service_can_be_configured_for_a_call(sync: bool, sandbox: San
     for name, model in models.items():
         answer = await invoked(chain, asked, {"configurable": {"service": name}}, sync=sync)
         assert answer.response_metadata["model_provider"] == model.provider
-        assert sandbox.requests[-1].service == name
+        assert sandbox.requests[-1].service == name.partition("-")[0]
     for model in models.values():
         await model.aclose()
 
@@ -511,8 +513,8 @@ async def test_what_is_bound_or_given_to_a_call_is_one_question_to_the_cache(
     kind: Kind, sync: bool, server: FaultServer
 ) -> None:
     answering(kind, server)
-    named: dict[str, dict[str, Any]] = {"qaip": {"tag_names": ["tea"]}, "dify": {"user": "ann"}}
-    call = named.get(kind.service, {"temperature": 0.5})
+    own: dict[str, dict[str, Any]] = {"qaip": {"tag_names": ["tea"]}, "dify": {"user": "ann"}}
+    call = own.get(kind.service, {"temperature": 0.5})
     async with kind.at(server.url, cache=InMemoryCache()) as model:
         await invoked(model.bind(**call), "q", sync=sync)
         await invoked(model.bind(**call), "q", sync=not sync)
@@ -527,17 +529,20 @@ async def test_what_is_bound_or_given_to_a_call_is_one_question_to_the_cache(
 
 @both_lanes
 async def test_usage_is_counted_for_each_model_of_a_chain(sync: bool, sandbox: Sandbox) -> None:
-    named: dict[str, dict[str, str]] = {"fireworks": {"model": "m-1"}, "pais": {"model": "m-2"}}
-    models = {k.service: k.over(sandbox, **named.get(k.service, {})) for k in COUNTING}
+    own: dict[str, dict[str, str]] = {"fireworks": {"model": "m-1"}, "pais": {"model": "m-2"}}
+    models = {k.name: k.over(sandbox, **own.get(k.name, {})) for k in COUNTING}
     with get_usage_metadata_callback() as counted:
         answers = await invoked(RunnableParallel(models), QUESTION, sync=sync)
     for model in models.values():
         await model.aclose()
+    usage = {name: answer.usage_metadata for name, answer in answers.items()}
     assert counted.usage_metadata == {
-        "m-1": answers["fireworks"].usage_metadata,
-        "m-2": answers["pais"].usage_metadata,
-        "sonar": answers["perplexity"].usage_metadata,
-        "dify": answers["dify"].usage_metadata,
+        "m-1": usage["fireworks"],
+        "m-2": usage["pais"],
+        "sonar": usage["perplexity"],
+        "perplexity/sonar": usage["perplexity-agent"],
+        "sandbox-extractive": usage["pais-agent"],
+        "dify": add_usage(usage["dify"], usage["dify-conversation"]),
     }
 
 

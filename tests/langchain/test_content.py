@@ -10,15 +10,15 @@ from qaip_core.errors import InvalidParameterError
 from qaip_sandbox import Sandbox
 from support.fault_server import FaultServer, Reply, json_reply
 
-from .models import CHATS, Kind, every, merged
+from .models import CHATS, Kind, every, merged, named, text_asked, turns_of
 
-FIREWORKS, PERPLEXITY, DIFY = (
-    next(kind for kind in CHATS if kind.service == service)
-    for service in ("fireworks", "perplexity", "dify")
+FIREWORKS, PERPLEXITY, DIFY, AGENT = map(
+    named, ("fireworks", "perplexity", "dify", "perplexity-agent")
 )
 WITH_MEDIA = [FIREWORKS, PERPLEXITY]
-TEXT_ONLY = [kind for kind in CHATS if kind not in WITH_MEDIA]
-WITH_ROLES = [kind for kind in CHATS if kind is not DIFY]
+# Dify uploads media first: see test_dify.py.
+TEXT_ONLY = [kind for kind in CHATS if not kind.cls.endpoint.parts]
+WITH_ROLES = [kind for kind in CHATS if kind.turns]
 LAMPS = "Which lamp draws how many watts?"
 QUESTION = {"type": "text", "text": "What is it?"}
 DATA, URL = "aGk=", "https://a.example/a"
@@ -36,8 +36,7 @@ def sent(kind: Kind, server: FaultServer, prompt: Any, **given: Any) -> Any:
 
 def content_sent(kind: Kind, server: FaultServer, *blocks: Any) -> Any:
     """Return what the blocks of one message become."""
-    body = sent(kind, server, [HumanMessage(list(blocks))])
-    return body["inputs"]["query"] if kind is DIFY else body["messages"][0]["content"]
+    return text_asked(sent(kind, server, [HumanMessage(list(blocks))]))
 
 
 def link(kind: str, url: str) -> dict[str, Any]:
@@ -84,8 +83,7 @@ def test_blocks_of_text_are_one_text(
 @every(CHATS)
 def test_content_blocks_are_content(kind: Kind, server: FaultServer) -> None:
     message = HumanMessage(content_blocks=[{"type": "text", "text": "What?"}])
-    said = sent(kind, server, [message])
-    assert "What?" in (said["inputs"]["query"] if kind is DIFY else said["messages"][0]["content"])
+    assert "What?" in text_asked(sent(kind, server, [message]))
 
 
 @pytest.mark.parametrize("data", ["no base64!", "/w=="], ids=["no base64", "no UTF-8"])
@@ -132,7 +130,14 @@ def test_an_image_is_sent(kind: Kind, block: Any, url: str, server: FaultServer)
 
 
 @pytest.mark.parametrize(("block", "url"), IMAGES.values(), ids=IMAGES)
-@every(WITH_MEDIA)
+def test_an_image_is_sent_to_the_agent(block: Any, url: str, server: FaultServer) -> None:
+    text, image = content_sent(AGENT, server, QUESTION, block)
+    assert text == {"type": "input_text", "text": QUESTION["text"]}
+    assert image == {"type": "input_image", "image_url": url}
+
+
+@pytest.mark.parametrize(("block", "url"), IMAGES.values(), ids=IMAGES)
+@every([*WITH_MEDIA, AGENT])
 def test_the_strict_sandbox_takes_an_image(
     kind: Kind, block: Any, url: str, sandbox: Sandbox
 ) -> None:
@@ -207,7 +212,23 @@ def test_a_file_is_sent_to_perplexity(block: Any, part: Any, server: FaultServer
     assert content_sent(PERPLEXITY, server, QUESTION, block) == [QUESTION, part]
 
 
-@every(WITH_MEDIA)
+@pytest.mark.parametrize(
+    ("block", "part"),
+    [FILES[name] for name in FILES if name != "wire, pdf"],
+    ids=[name for name in FILES if name != "wire, pdf"],
+)
+def test_a_file_is_sent_to_the_agent(block: Any, part: Any, server: FaultServer) -> None:
+    held = part["file_url"]["url"]
+    wanted = {"file_url" if held == URL else "file_data": held}
+    name = {"filename": part["file_name"]} if "file_name" in part else {}
+    assert content_sent(AGENT, server, QUESTION, block)[1] == {
+        "type": "input_file",
+        **wanted,
+        **name,
+    }
+
+
+@every([*WITH_MEDIA, AGENT])
 def test_parts_keep_their_order(kind: Kind, server: FaultServer) -> None:
     image = link("image_url", URL)
     parts = content_sent(
@@ -264,7 +285,7 @@ REFUSED: list[Any] = [
     *(pytest.param(FIREWORKS, block, id=f"ChatFireworks-file-{name}")
       for name, (block, _) in FILES.items()),
     *(pytest.param(kind, block, id=f"{kind.id}-{what}-{name}")
-      for kind in TEXT_ONLY
+      for kind in TEXT_ONLY  # the others are to take them
       for what, forms in (("image", IMAGES), ("video", VIDEOS), ("file", FILES))
       for name, (block, _) in list(forms.items())[:2]),
     *(pytest.param(kind, block, id=f"{kind.id}-{block['type']}")
@@ -391,7 +412,7 @@ def test_an_answer_is_the_assistants_text_elsewhere(
         model.invoke([HumanMessage(LAMPS), answer, HumanMessage("And the battery?")])
     body = sandbox.requests[-1].body
     assert isinstance(body, dict)
-    assert [(turn["role"], turn["content"]) for turn in body["messages"]] == [
+    assert turns_of(body) == [
         ("user", LAMPS),
         ("assistant", answer.text),
         ("user", "And the battery?"),

@@ -50,13 +50,20 @@ TAKES: dict[str, dict[str, Any]] = {
     "pais": {"tool_calling": False, "structured_output": False, "temperature": True},
     "perplexity": {"tool_calling": False, "structured_output": True, "temperature": True},
     "dify": {"tool_calling": False, "structured_output": False, "temperature": False},
+    "perplexity-agent": {"tool_calling": True, "structured_output": True, "temperature": True},
+    "pais-agent": {"tool_calling": False, "structured_output": False, "temperature": True},
+    "dify-conversation": {
+        "tool_calling": False,
+        "structured_output": False,
+        "temperature": False,
+    },
 }
 
 
 @every(CHATS)
 def test_a_profile_says_what_the_service_takes(kind: Kind) -> None:
     profile = kind.at(NOWHERE).profile
-    assert {name: profile[name] for name in TAKES[kind.service]} == TAKES[kind.service]
+    assert {name: profile[name] for name in TAKES[kind.name]} == TAKES[kind.name]
 
 
 @every(CHATS)
@@ -66,19 +73,22 @@ def test_tools_are_one_answer_in_a_profile(kind: Kind) -> None:
 
 
 @pytest.mark.parametrize(
-    ("service", "image", "pdf"),
+    ("name", "image", "pdf"),
     [
         ("qaip", False, False),
         ("fireworks", None, None),  # differs from model to model
         ("pais", False, False),
         ("perplexity", True, True),
-        ("dify", False, False),
+        ("dify", True, True),
+        ("perplexity-agent", True, True),
+        ("pais-agent", False, False),
+        ("dify-conversation", True, True),
     ],
 )
 def test_a_profile_says_which_media_are_taken(
-    service: str, image: bool | None, pdf: bool | None
+    name: str, image: bool | None, pdf: bool | None
 ) -> None:
-    profile = next(kind for kind in CHATS if kind.service == service).at(NOWHERE).profile
+    profile = next(kind for kind in CHATS if kind.name == name).at(NOWHERE).profile
     assert (profile.get("image_inputs"), profile.get("pdf_inputs")) == (image, pdf)
 
 
@@ -160,8 +170,14 @@ def registered(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def named(kind: Kind) -> str:
-    provider = kind.service if kind.service == "qaip" else f"qaip-{kind.service}"
+    provider = kind.name if kind.service == "qaip" else f"qaip-{kind.name}"
     return f"{provider}:{kind.params.get('model', 'any')}"
+
+
+def needed(kind: Kind) -> dict[str, Any]:
+    """Return what a class needs beside its model to answer from the sandbox's documents."""
+    given = {**kind.params, **kind.sandboxed}
+    return {name: value for name, value in given.items() if name != "model"}
 
 
 def test_nothing_is_registered_by_importing() -> None:
@@ -186,8 +202,14 @@ def test_a_model_that_was_made_by_name_answers(
     kind: Kind, registered: None, sandbox: Sandbox
 ) -> None:
     url, key = sandbox.env[kind.url_env], sandbox.env[kind.key_env]
-    with init_chat_model(named(kind), api_key=key, base_url=url) as model:  # type: ignore[attr-defined]
+    more = needed(kind)
+    with init_chat_model(named(kind), api_key=key, base_url=url, **more) as model:  # type: ignore[attr-defined]
         assert "9 watts" in model.invoke(LAMPS).text
+
+
+def test_an_agent_of_a_site_is_named_by_its_id(registered: None) -> None:
+    agent: Any = init_chat_model("qaip-pais-agent:a-1", api_key=KEY, base_url=NOWHERE)
+    assert (agent.agent_id, agent.model) == ("a-1", None)
 
 
 @every(CHATS)
@@ -207,10 +229,12 @@ async def test_the_provider_can_be_configured_for_a_call(
 ) -> None:
     for name, value in sandbox.env.items():
         monkeypatch.setenv(name, value)
-    model: Any = init_chat_model(configurable_fields=("model", "model_provider"))
+    fields = {"model", "model_provider", *(name for kind in CHATS for name in needed(kind))}
+    model: Any = init_chat_model(configurable_fields=tuple(fields))
     for kind in CHATS:
-        answer = await model.ainvoke(LAMPS, {"configurable": {"model": named(kind)}})
-        assert answer.response_metadata["model_provider"] == named(kind).partition(":")[0]
+        chosen = {"model": named(kind), **needed(kind)}
+        answer = await model.ainvoke(LAMPS, {"configurable": chosen})
+        assert answer.response_metadata["model_provider"] == kind.at(NOWHERE).provider
 
 
 def test_a_parameter_can_be_configured_for_a_call(

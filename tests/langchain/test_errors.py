@@ -16,9 +16,10 @@ from qaip_core.flow import IncompleteAnswerWarning
 from qaip_sandbox import Sandbox
 from support.fault_server import FaultServer, Reply, html_reply, json_reply, sse_reply
 
-from .models import BY_ID, CHATS, MODELS, QUESTION, Kind, every, merged
+from .models import BY_ID, CHATS, MODELS, QUESTION, Kind, every, merged, named
 
-PERPLEXITY = next(kind for kind in CHATS if kind.service == "perplexity")
+PERPLEXITY = named("perplexity")
+LATER = [kind for kind in CHATS if kind.cls.endpoint.kind]
 both_lanes = pytest.mark.parametrize("sync", [True, False], ids=["sync", "async"])
 both_ways = pytest.mark.parametrize("streaming", [False, True], ids=["invoke", "stream"])
 
@@ -94,11 +95,12 @@ async def ask(model: Any, *, sync: bool, streaming: bool, prompt: Any = "q") -> 
 @both_ways
 @both_lanes
 @every_failure
+@every([PERPLEXITY, *LATER])
 async def test_a_failure_is_of_both_families(
-    failure: Failure, sync: bool, streaming: bool, server: FaultServer
+    kind: Kind, failure: Failure, sync: bool, streaming: bool, server: FaultServer
 ) -> None:
     server.replies(failure.reply())
-    async with PERPLEXITY.at(server.url, timeout=0.15) as model:
+    async with kind.at(server.url, timeout=0.15) as model:
         with pytest.raises(failure.family) as caught:
             await ask(model, sync=sync, streaming=streaming)
     error = caught.value
@@ -233,9 +235,11 @@ def test_with_retry_does_not_repeat_what_another_class_names(server: FaultServer
 
 
 @both_lanes
-async def test_our_own_retry_answers(sync: bool, server: FaultServer) -> None:
-    server.replies(json_reply({}, 429, retry_after_ms="1"), PERPLEXITY.reply(stream=False))
-    async with PERPLEXITY.at(server.url, max_retries=1) as model:
+@every(CHATS)
+async def test_our_own_retry_answers(kind: Kind, sync: bool, server: FaultServer) -> None:
+    whole = kind.reply(stream=kind.streams_whole)
+    server.replies(json_reply({}, 429, retry_after_ms="1"), whole)
+    async with kind.at(server.url, max_retries=1) as model:
         (answer,) = await ask(model, sync=sync, streaming=False)
     assert answer.text
     assert len(server.requests) == 2
@@ -251,12 +255,13 @@ class Failures(BaseCallbackHandler):
 
 @both_ways
 @both_lanes
+@every(CHATS)
 async def test_callbacks_see_the_same_error(
-    sync: bool, streaming: bool, server: FaultServer
+    kind: Kind, sync: bool, streaming: bool, server: FaultServer
 ) -> None:
     server.replies(json_reply({}, 500))
     handler = Failures()
-    async with PERPLEXITY.at(server.url, callbacks=[handler]) as model:
+    async with kind.at(server.url, callbacks=[handler]) as model:
         with pytest.raises(ours.ServerError) as caught:
             await ask(model, sync=sync, streaming=streaming)
     assert handler.seen == [caught.value]

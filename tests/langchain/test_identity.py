@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from langchain_core.caches import InMemoryCache
 from langchain_core.globals import set_llm_cache
+from langchain_core.load import dumps
 from langchain_core.messages import AIMessage, HumanMessage, SystemMessage, ToolMessage
 
 from support.fault_server import FaultServer
@@ -19,6 +20,9 @@ OTHERS: dict[str, dict[str, Any]] = {
     "pais": {"seed": 3},
     "perplexity": {"search_recency_filter": "week"},
     "dify": {"variables": {"tone": "dry"}},
+    "perplexity-agent": {"instructions": "Be dry."},
+    "pais-agent": {"seed": 3},
+    "dify-conversation": {"variables": {"tone": "dry"}},
 }
 
 
@@ -42,7 +46,7 @@ def test_the_same_question_is_answered_from_the_cache(kind: Kind, server: FaultS
 @every(MODELS)
 def test_other_parameters_are_another_question(kind: Kind, server: FaultServer) -> None:
     replying(server, kind)
-    with kind.at(server.url) as one, kind.at(server.url, **OTHERS[kind.service]) as other:
+    with kind.at(server.url) as one, kind.at(server.url, **OTHERS[kind.name]) as other:
         one.invoke("q")
         other.invoke("q")
         one.invoke("q", stop=["x"])
@@ -54,12 +58,45 @@ def test_other_parameters_of_a_call_are_another_question(kind: Kind, server: Fau
     replying(server, kind)
     with kind.at(server.url) as model:
         model.invoke("q")
-        model.invoke("q", **OTHERS[kind.service])
+        model.invoke("q", **OTHERS[kind.name])
         model.invoke("q", model="third")
     assert len(server.requests) == 3
 
 
-@every([kind for kind in MODELS if kind.params])
+def _older_than(year: int) -> dict[str, Any]:
+    limit = {"key": "year", "operator": "lt", "type": "integer", "val": year}
+    return {"source_metadata": {"filters": [limit]}}
+
+
+USAGE = tuple({"stream_options": {"include_usage": told}} for told in (True, False))
+NESTED: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "qaip": (_older_than(1), _older_than(2)),
+    "fireworks": USAGE,
+    "pais": USAGE,
+    "dify": ({"variables": {"a": {"b": 1}}}, {"variables": {"a": {"b": 2}}}),
+    "perplexity-agent": (
+        {"web_search": {"max_results": 1}},
+        {"web_search": {"max_results": 2}},
+    ),
+    "pais-agent": USAGE,
+    "dify-conversation": ({"variables": {"a": {"b": 1}}}, {"variables": {"a": {"b": 2}}}),
+}
+
+
+@every([kind for kind in MODELS if kind.name in NESTED])
+def test_what_stands_deep_in_a_parameter_makes_another_question(
+    kind: Kind, server: FaultServer
+) -> None:
+    replying(server, kind)
+    first, second = NESTED[kind.name]
+    with kind.at(server.url, **first) as one, kind.at(server.url, **second) as other:
+        for model in (one, other):
+            model.invoke("q")
+            assert "not_implemented" not in dumps(model)
+    assert len(server.requests) == 2
+
+
+@every([kind for kind in MODELS if kind.cls.endpoint.takes("model")])
 def test_another_model_is_another_question(kind: Kind, server: FaultServer) -> None:
     replying(server, kind)
     with kind.at(server.url) as one, kind.at(server.url, model="other") as other:
@@ -101,23 +138,21 @@ def test_another_address_is_another_question(
         assert (len(server.requests), len(elsewhere.requests)) == (1, 1)
 
 
-@every(MODELS)
-def test_classes_of_one_service_do_not_share_answers(kind: Kind, server: FaultServer) -> None:
-    (twin,) = (k for k in MODELS if k.service == kind.service and k is not kind)
-    replying(server, kind)
-    with kind.at(server.url) as one:
-        one.invoke("q")
-    replying(server, twin)
-    with twin.at(server.url) as other:
-        other.invoke("q")
-    assert len(server.requests) == 2
+@pytest.mark.parametrize("service", sorted({kind.service for kind in MODELS}))
+def test_classes_of_one_service_do_not_share_answers(service: str, server: FaultServer) -> None:
+    kinds = [kind for kind in MODELS if kind.service == service]
+    for asked, kind in enumerate(kinds, 1):
+        replying(server, kind)
+        with kind.at(server.url) as model:
+            model.invoke("q")
+        assert len(server.requests) == asked
 
 
 @every(MODELS)
 def test_identifying_params_hold_what_changes_an_answer(kind: Kind) -> None:
-    model = kind.at("http://127.0.0.1:1", **OTHERS[kind.service], extra_body={"x": 1})
+    model = kind.at("http://127.0.0.1:1", **OTHERS[kind.name], extra_body={"x": 1})
     params = model._identifying_params
-    assert params.items() >= {**OTHERS[kind.service], **kind.params, "extra_body": {"x": 1}}.items()
+    assert params.items() >= {**OTHERS[kind.name], **kind.params, "extra_body": {"x": 1}}.items()
     assert str(params["base_url"]).startswith("http://127.0.0.1:1")
     assert params["provider"] == model.provider
 
@@ -125,13 +160,13 @@ def test_identifying_params_hold_what_changes_an_answer(kind: Kind) -> None:
 @every(MODELS)
 def test_tracing_names_service_and_model(kind: Kind) -> None:
     params = kind.at("http://127.0.0.1:1")._get_ls_params()
-    expected = kind.params.get("model", kind.service)
+    expected = kind.model
     assert params["ls_provider"] == kind.service
     assert params["ls_model_name"] == expected
     assert params["ls_model_type"] == ("chat" if kind.chat else "llm")
 
 
-@every([kind for kind in MODELS if kind.service in ("fireworks", "pais")])
+@every([kind for kind in MODELS if kind.cls.endpoint.takes("temperature")])
 def test_tracing_shows_the_parameters_of_the_call(kind: Kind) -> None:
     model = kind.at("http://127.0.0.1:1", temperature=0.1, stop=["own"])
     params = model._get_ls_params(stop=["call"], model="called", max_tokens=9)
@@ -145,7 +180,7 @@ def test_tracing_shows_the_parameters_of_the_call(kind: Kind) -> None:
     }
 
 
-@every([kind for kind in MODELS if kind.service in ("qaip", "dify")])
+@every([kind for kind in MODELS if not kind.cls.endpoint.takes("temperature")])
 def test_tracing_does_not_show_what_the_service_ignores(kind: Kind) -> None:
     model = kind.at("http://127.0.0.1:1", model="x", temperature=0.1, max_tokens=5)
     params = model._get_ls_params(temperature=0.2)

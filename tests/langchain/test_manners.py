@@ -42,9 +42,11 @@ def test_with_retry_does_not_repeat_what_cannot_pass(kind: Kind, server: FaultSe
 @every(CHATS)
 @pytest.mark.parametrize("status", [409, 500, 503])
 def test_with_retry_repeats_what_may_pass(kind: Kind, status: int, server: FaultServer) -> None:
+    stays = status == 409 and kind.service == "qaip"  # its conversation has moved on
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr("tenacity.nap.time.sleep", lambda _seconds: None)
-        assert tries(kind, server, status, (ServerError, ConflictError)) == 3
+        asked = tries(kind, server, status, (ServerError, ConflictError))
+    assert asked == (1 if stays else 3)
 
 
 def test_a_service_that_gave_up_waiting_is_asked_again() -> None:
@@ -68,7 +70,7 @@ def test_documents_takes_a_message(wrong: Any) -> None:
 def test_blocks_that_are_changed_leave_the_message_alone(kind: Kind, sandbox: Sandbox) -> None:
     with kind.over(sandbox) as model:
         answer = model.invoke(QUESTION)
-    notes: Any = answer.content_blocks[0]
+    notes: Any = answer.content_blocks[-1]
     notes["annotations"][0]["title"] = "other"
     assert "other" not in str(answer.content_blocks)
 
@@ -106,8 +108,11 @@ def test_no_number_of_retries_is_the_default(kind: Kind) -> None:
 @every(MODELS)
 def test_a_client_of_the_other_kind_is_refused(kind: Kind) -> None:
     with pytest.raises(ConfigurationError, match="http_client"):
-        kind.at(NOWHERE, http_client=httpx.AsyncClient())
-    with httpx.Client() as client, pytest.raises(ConfigurationError, match="http_async_client"):
+        kind.at(NOWHERE, http_client=httpx.AsyncClient(verify=False))
+    with (
+        httpx.Client(verify=False) as client,
+        pytest.raises(ConfigurationError, match="http_async_client"),
+    ):
         kind.at(NOWHERE, http_async_client=client)
 
 

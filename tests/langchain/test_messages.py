@@ -18,13 +18,13 @@ from langchain_core.messages import (
 from qaip_core.errors import InvalidParameterError
 from support.fault_server import FaultServer
 
-from .models import BY_ID, CHATS, CITING, Kind, every, merged
+from .models import BY_ID, CHATS, CITING, Kind, every, merged, named, text_asked, turns_of
 
-FIREWORKS = next(kind for kind in CHATS if kind.service == "fireworks")
-PERPLEXITY = next(kind for kind in CHATS if kind.service == "perplexity")
-WITH_ROLES = [kind for kind in CHATS if kind.service != "dify"]
-TEXT_ONLY = [kind for kind in CHATS if kind.service in ("qaip", "pais", "dify")]
-WITHOUT_TOOLS = [kind for kind in WITH_ROLES if kind is not FIREWORKS]
+FIREWORKS, PERPLEXITY, AGENT = map(named, ("fireworks", "perplexity", "perplexity-agent"))
+WITH_ROLES = [kind for kind in CHATS if kind.turns]
+WITHOUT_ROLES = [kind for kind in CHATS if not kind.turns]
+TEXT_ONLY = [kind for kind in CHATS if kind.service in ("qaip", "pais")]
+WITHOUT_TOOLS = [kind for kind in WITH_ROLES if not kind.cls.endpoint.takes("tools")]
 
 TALK: Sequence[BaseMessage] = [
     SystemMessage("Be brief."),
@@ -57,18 +57,14 @@ def sent(kind: Kind, server: FaultServer, prompt: Any, **call: Any) -> Any:
     return server.requests[-1].json()
 
 
-def turns(body: Any) -> list[tuple[str, str]]:
-    return [(turn["role"], turn["content"]) for turn in body["messages"]]
-
-
 @every(WITH_ROLES)
 def test_messages_become_turns(kind: Kind, server: FaultServer) -> None:
-    assert turns(sent(kind, server, TALK)) == TURNS
+    assert turns_of(sent(kind, server, TALK)) == TURNS
 
 
-def test_messages_become_one_text_for_an_app_without_turns(server: FaultServer) -> None:
-    dify = next(kind for kind in CHATS if kind.service == "dify")
-    text = sent(dify, server, TALK)["inputs"]["query"]
+@every(WITHOUT_ROLES)
+def test_messages_become_one_text_for_an_app_without_turns(kind: Kind, server: FaultServer) -> None:
+    text = text_asked(sent(kind, server, TALK))
     for _, said in TURNS:
         assert said in text
     assert [text.index(said) for _, said in TURNS] == sorted(text.index(s) for _, s in TURNS)
@@ -76,9 +72,7 @@ def test_messages_become_one_text_for_an_app_without_turns(server: FaultServer) 
 
 @every(CHATS)
 def test_a_text_is_the_question_itself(kind: Kind, server: FaultServer) -> None:
-    body = sent(kind, server, "Why?")
-    said = body["inputs"]["query"] if kind.service == "dify" else body["messages"][0]["content"]
-    assert said == "Why?"
+    assert text_asked(sent(kind, server, "Why?")) == "Why?"
 
 
 @pytest.mark.parametrize(
@@ -89,7 +83,7 @@ def test_a_chat_message_keeps_its_role(
     kind: Kind, role: tuple[str, str], server: FaultServer
 ) -> None:
     said = [HumanMessage("w"), ChatMessage(content="x", role=role[0]), HumanMessage("y")]
-    assert role[1] in [spoken for spoken, _ in turns(sent(kind, server, said))]
+    assert role[1] in [spoken for spoken, _ in turns_of(sent(kind, server, said))]
 
 
 @every(CHATS)
@@ -108,7 +102,7 @@ def test_perplexity_gets_alternating_turns_with_systems_first(server: FaultServe
         AIMessage("d"),
         HumanMessage("e"),
     ]
-    assert turns(sent(PERPLEXITY, server, prompt)) == [
+    assert turns_of(sent(PERPLEXITY, server, prompt)) == [
         ("system", "s"),
         ("user", "a\n\nb"),
         ("assistant", "c\n\nd"),
@@ -121,6 +115,15 @@ def test_tool_calls_and_results_are_sent_where_the_service_takes_them(server: Fa
     call = {"name": "weigh", "arguments": '{"lamp": 3}'}
     assert body["messages"][1]["tool_calls"] == [{"id": "c1", "type": "function", "function": call}]
     assert body["messages"][2] == {"role": "tool", "content": "2 kg", "tool_call_id": "c1"}
+
+
+def test_the_agent_gets_them_as_items(server: FaultServer) -> None:
+    items = sent(AGENT, server, [HumanMessage("q"), CALLING, RESULT])["input"]
+    made = {"call_id": "c1", "name": "weigh"}
+    assert items[1:] == [
+        {"type": "function_call", "arguments": '{"lamp": 3}', **made},
+        {"type": "function_call_output", "output": "2 kg", **made},
+    ]
 
 
 @pytest.mark.parametrize("message", [CALLING, RESULT], ids=["call", "result"])
@@ -178,11 +181,12 @@ def test_a_cited_answer_goes_back_as_plain_text(
         answer = model.invoke("q")
         model.invoke([HumanMessage("q"), answer, HumanMessage("more")])
     body = server.requests[-1].json()
-    if kind.service == "dify":
-        assert f"Assistant: {answer.text}\n" in body["inputs"]["query"]
+    if kind.turns:
+        assert turns_of(body)[1] == ("assistant", answer.text)
     else:
-        assert turns(body)[1] == ("assistant", answer.text)
+        assert f"Assistant: {answer.text}\n" in text_asked(body)
     assert "annotations" not in str(body)
+    assert "server_tool" not in str(body)
 
 
 @pytest.mark.parametrize("version", ["v0", "v1"])
@@ -194,7 +198,7 @@ def test_a_streamed_answer_goes_back_as_plain_text(
     with kind.at(server.url, output_version=version) as model:
         answer = merged(model.stream("q"))
     body = sent(kind, server, [HumanMessage("q"), answer, HumanMessage("more")])
-    assert answer.text in (body["inputs"]["query"] if kind.service == "dify" else turns(body)[1][1])
+    assert answer.text in (turns_of(body)[1][1] if kind.turns else text_asked(body))
 
 
 FOREIGN: list[list[Any]] = [
@@ -217,7 +221,7 @@ def test_answers_of_other_models_go_in_as_plain_text(
     kind: Kind, content: list[Any], server: FaultServer
 ) -> None:
     body = sent(kind, server, [HumanMessage("q"), AIMessage(content), HumanMessage("more")])
-    assert turns(body)[1] == ("assistant", "Yes.")
+    assert turns_of(body)[1] == ("assistant", "Yes.")
 
 
 def _names(content: list[Any]) -> list[str]:

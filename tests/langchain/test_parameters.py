@@ -14,18 +14,21 @@ from langchain_qaip import ChatFireworks, ChatPAIS, ChatPerplexity, FireworksLLM
 from qaip_core.errors import ConfigurationError, InvalidParameterError, MissingKeyError
 from support.fault_server import FaultServer, json_reply, sse_reply
 
-from .models import BY_ID, CHATS, KEY, MODELS, Kind, every, merged, text_of
+from .models import BY_ID, CHATS, KEY, MODELS, Kind, every, merged, named, text_of
 
 STANDARD = {"model": "m-9", "temperature": 0.5, "max_tokens": 77}
-WITHOUT = [kind for kind in MODELS if kind.service in ("qaip", "dify")]
-CUT_HERE = [kind for kind in MODELS if kind.service in ("qaip", "perplexity", "dify")]
-CUT_THERE = [kind for kind in MODELS if kind.service in ("fireworks", "pais")]
+WITHOUT = [kind for kind in MODELS if not kind.cls.endpoint.takes("temperature")]
+CUT_HERE = [kind for kind in MODELS if not kind.cls.endpoint.stops]
+CUT_THERE = [kind for kind in MODELS if kind.cls.endpoint.stops]
 BARE = {
     "qaip": {"messages"},
     "fireworks": {"messages", "prompt", "model"},
     "pais": {"messages", "prompt", "model"},
     "perplexity": {"messages", "model"},
     "dify": {"inputs", "response_mode", "user"},
+    "perplexity-agent": {"input", "model"},
+    "pais-agent": {"messages", "prompt"},
+    "dify-conversation": {"inputs", "query", "response_mode", "user"},
 }
 both_lanes = pytest.mark.parametrize("sync", [True, False], ids=["sync", "async"])
 
@@ -36,7 +39,9 @@ def stop_of(kind: Kind) -> tuple[str, str]:
         "qaip": ("harvest is in", "The first "),
         "perplexity": ("sun.[1] They", "Bees follow the "),
         "dify": ("off the", "Water runs "),
-    }[kind.service]
+        "perplexity-agent": ("sun.[11] They", "Bees follow the "),
+        "dify-conversation": ("ce a mi", "On"),
+    }[kind.name]
 
 
 async def streamed(model: Any, sync: bool, /, **call: Any) -> str:
@@ -57,7 +62,7 @@ def test_what_was_not_set_is_not_sent(kind: Kind, server: FaultServer) -> None:
     server.replies(kind.reply(stream=kind.streams_whole))
     with kind.at(server.url) as model:
         model.invoke("q")
-    assert set(server.requests[0].json()) <= BARE[kind.service]
+    assert set(server.requests[0].json()) <= BARE[kind.name]
 
 
 @both_lanes
@@ -71,7 +76,7 @@ async def test_standard_parameters_that_the_service_lacks_are_taken_and_not_sent
             await whole(model, sync)
         async with kind.at(server.url) as model:
             await whole(model, sync, **STANDARD)
-    assert all(set(r.json()) <= BARE[kind.service] for r in server.requests)
+    assert all(set(r.json()) <= BARE[kind.name] for r in server.requests)
     assert len(server.requests) == 2
     assert "has no temperature: not sent" in caplog.text
 
@@ -86,8 +91,10 @@ async def test_standard_parameters_that_the_service_has_are_sent(
         await whole(model, sync)
     async with kind.at(server.url) as model:
         await whole(model, sync, **STANDARD)
+    wire = {kind.wire_name(name): value for name, value in STANDARD.items()}
     for request in server.requests:
-        assert request.json().items() >= STANDARD.items()
+        body = request.json()
+        assert {name: body.get(name) for name in wire} == wire
 
 
 @every(CHATS)
@@ -143,11 +150,23 @@ def test_a_value_out_of_range_in_a_call_is_refused_before_sending(server: FaultS
     assert not server.requests
 
 
-@every([kind for kind in CHATS if kind not in WITHOUT])
-def test_a_call_without_a_model_is_refused_before_sending(kind: Kind, server: FaultServer) -> None:
+def test_fewer_tokens_than_the_agent_gives_are_refused_before_sending(server: FaultServer) -> None:
     with (
-        kind.at(server.url, model=None) as model,
-        pytest.raises(InvalidParameterError, match="model"),
+        named("perplexity-agent").at(server.url, max_tokens=15) as model,
+        pytest.raises(InvalidParameterError, match=r"max_tokens: .*16"),
+    ):
+        model.invoke("q")
+    assert not server.requests
+
+
+@every([kind for kind in MODELS if kind.params])
+def test_a_call_without_what_it_needs_is_refused_before_sending(
+    kind: Kind, server: FaultServer
+) -> None:
+    name = next(iter(kind.params))  # the model, or the agent
+    with (
+        kind.at(server.url, **{name: None}) as model,
+        pytest.raises(InvalidParameterError, match=name),
     ):
         model.invoke("q")
     assert not server.requests
@@ -281,7 +300,7 @@ def test_choices_that_interleave_are_told_apart(server: FaultServer) -> None:
 
 @both_lanes
 @pytest.mark.parametrize("given", ["constructor", "call"])
-@every(CUT_THERE)
+@every([kind for kind in MODELS if kind.cls.endpoint.takes("n")])
 async def test_several_answers_cannot_be_streamed_as_one(
     kind: Kind, given: str, sync: bool, server: FaultServer
 ) -> None:

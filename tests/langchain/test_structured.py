@@ -24,13 +24,11 @@ from qaip_core.errors import InvalidParameterError
 from qaip_sandbox import Sandbox
 from support.fault_server import FaultServer, Reply, json_reply, sse_reply
 
-from .models import CHATS, CITING, Kind, every
+from .models import CHATS, CITING, Kind, every, named, text_asked, turns_of
 
-FIREWORKS, PERPLEXITY = (
-    next(kind for kind in CHATS if kind.service == service)
-    for service in ("fireworks", "perplexity")
-)
-IN_WORDS = [kind for kind in CHATS if kind not in (FIREWORKS, PERPLEXITY)]
+FIREWORKS, PERPLEXITY, AGENT = map(named, ("fireworks", "perplexity", "perplexity-agent"))
+ENFORCING = [kind for kind in CHATS if "json_schema" in kind.cls.endpoint.formats]
+IN_WORDS = [kind for kind in CHATS if kind not in ENFORCING]
 METHODS = ["json_schema", "function_calling", "json_mode"]
 LAMPS = "Which lamp draws how many watts?"
 both_lanes = pytest.mark.parametrize("sync", [True, False], ids=["sync", "async"])
@@ -223,7 +221,7 @@ def test_every_kind_of_schema_is_a_function(schema: Any, sandbox: Sandbox) -> No
         assert is_sound(runnable.invoke(LAMPS), schema)
 
 
-@every([*IN_WORDS, PERPLEXITY])
+@every([*IN_WORDS, PERPLEXITY, AGENT])
 def test_json_mode_holds_to_a_schema_where_there_is_none(kind: Kind, sandbox: Sandbox) -> None:
     with kind.over(sandbox) as model:
         runnable = model.with_structured_output(Lamp, method="json_mode")
@@ -272,7 +270,7 @@ def test_every_method_goes_with_every_strictness(
 
 
 @pytest.mark.parametrize("strict", [True, False])
-@every([*IN_WORDS, PERPLEXITY])
+@every([*IN_WORDS, PERPLEXITY, AGENT])
 def test_every_service_may_be_asked_to_be_strict(
     kind: Kind, strict: bool, sandbox: Sandbox
 ) -> None:
@@ -284,7 +282,7 @@ def test_every_service_may_be_asked_to_be_strict(
 # ---- what is sent
 
 
-@every([FIREWORKS, PERPLEXITY])
+@every(ENFORCING)
 def test_a_schema_is_sent_as_the_service_takes_it(kind: Kind, server: FaultServer) -> None:
     form = body_of(kind, server, TITLED)["response_format"]
     assert form["type"] == "json_schema"
@@ -301,7 +299,7 @@ def test_perplexity_is_sent_a_schema_whatever_the_method(method: Any, server: Fa
 
 
 @pytest.mark.parametrize("strict", [True, False])
-@every([FIREWORKS, PERPLEXITY])
+@every(ENFORCING)
 def test_strict_is_sent_with_the_schema(kind: Kind, strict: bool, server: FaultServer) -> None:
     form = body_of(kind, server, TITLED, strict=strict)["response_format"]
     assert form["json_schema"]["strict"] is strict
@@ -356,7 +354,7 @@ def test_a_service_without_formats_is_told_the_schema(
     kind: Kind, method: Any, server: FaultServer
 ) -> None:
     body = body_of(kind, server, TITLED, method=method)
-    told = body["inputs"]["query"] if kind.service == "dify" else body["messages"][0]["content"]
+    told = text_asked(body)
     assert (
         json.loads(told.split("```json\n")[1].split("\n```")[0])["properties"]
         == (BARE["properties"])
@@ -367,12 +365,12 @@ def test_a_service_without_formats_is_told_the_schema(
 @every(IN_WORDS)
 def test_the_instruction_comes_before_the_users_own(kind: Kind, server: FaultServer) -> None:
     body = body_of(kind, server, TITLED, [SystemMessage("Be brief."), HumanMessage("Why?")])
-    if kind.service == "dify":
-        said = body["inputs"]["query"]
-        assert said.index("JSON") < said.index("Be brief.") < said.index("Why?")
+    if kind.turns:
+        assert [role for role, _ in turns_of(body)] == ["system", "system", "user"]
+        assert turns_of(body)[1] == ("system", "Be brief.")
     else:
-        assert [turn["role"] for turn in body["messages"]] == ["system", "system", "user"]
-        assert body["messages"][1]["content"] == "Be brief."
+        said = text_asked(body)
+        assert said.index("JSON") < said.index("Be brief.") < said.index("Why?")
 
 
 @every(IN_WORDS)
@@ -460,7 +458,7 @@ async def test_the_citations_of_the_raw_answer_survive(
     assert all(document.id for document in found)
 
 
-@every([FIREWORKS, PERPLEXITY])
+@every(ENFORCING)
 def test_the_usage_of_the_raw_answer_survives(kind: Kind, sandbox: Sandbox) -> None:
     with kind.over(sandbox) as model:
         raw = model.with_structured_output(LampDict, include_raw=True).invoke(LAMPS)["raw"]
@@ -778,7 +776,7 @@ def test_a_missing_schema_is_refused(kind: Kind, method: Any, server: FaultServe
 
 
 @pytest.mark.parametrize("wrong", [7, "Lamp", [Lamp], int], ids=repr)
-@every([FIREWORKS, PERPLEXITY, CHATS[0]])
+@every([*ENFORCING, CHATS[0]])
 def test_what_is_no_schema_is_refused(kind: Kind, wrong: Any, server: FaultServer) -> None:
     with kind.at(server.url) as model:
         with pytest.raises(InvalidParameterError, match="schema") as caught:

@@ -23,7 +23,7 @@ from langchain_qaip import errors as ours
 from qaip_sandbox import Sandbox
 from support.fault_server import FaultServer, Reply, json_reply
 
-from .models import BY_ID, MODELS, QUESTION, TEXTS, Kind, every, merged, text_of
+from .models import BY_ID, MODELS, QUESTION, TEXTS, Kind, every, merged, named, text_of
 
 QUESTIONS = [
     QUESTION,
@@ -40,7 +40,7 @@ ANSWERS = [
     "I could not find an answer to this question in the documents.",
 ]
 STOP, BEFORE_STOP = " within", "Lanternworks accepts returns"
-CITING = [kind for kind in TEXTS if kind.service in ("qaip", "perplexity", "dify")]
+CITING = [kind for kind in TEXTS if kind.cls.endpoint.cites]
 COUNTING = [kind for kind in TEXTS if kind.service != "qaip"]
 OF_ONE_REQUEST = {"request_id", "id", "headers", "created", "price", "task_id", "message_id"} | {
     "conversation_id", "user_message_id", "assistant_message_id",
@@ -53,6 +53,7 @@ PER_CALL: dict[str, Calls] = {
     "pais": HEAT,
     "perplexity": HEAT,
     "dify": ({"user": "ann"}, {"user": "bob"}),
+    "pais-agent": HEAT,
 }
 both_lanes = pytest.mark.parametrize("sync", [True, False], ids=["sync", "async"])
 beta = pytest.mark.filterwarnings("ignore::langchain_core._api.LangChainBetaWarning")
@@ -227,7 +228,7 @@ def test_an_answer_says_of_citations_and_usage_what_its_service_gives(
         info = llm.generate([QUESTION]).generations[0][0].generation_info
     assert ("citations" in info) is ("annotations" in info) is (kind in CITING)
     assert ("token_usage" in info) is (kind in COUNTING)
-    assert info["model_name"] == kind.params.get("model", kind.service)
+    assert info["model_name"] == kind.sandboxed_model
 
 
 @every(TEXTS)
@@ -248,10 +249,7 @@ async def test_the_output_counts_the_tokens_of_all_prompts_and_names_the_model(
     for row in result.generations:
         for name, count in (row[0].generation_info or {})["token_usage"].items():
             total[name] = total.get(name, 0) + count
-    assert result.llm_output == {
-        "model_name": kind.params.get("model", kind.service),
-        "token_usage": total,
-    }
+    assert result.llm_output == {"model_name": kind.sandboxed_model, "token_usage": total}
 
 
 @both_lanes
@@ -265,7 +263,7 @@ async def test_the_output_counts_nothing_where_the_service_does_not(
 
 @both_lanes
 @pytest.mark.parametrize("given", ["constructor", "call"])
-@every([kind for kind in TEXTS if kind.service in ("fireworks", "pais")])
+@every([kind for kind in TEXTS if kind.cls.endpoint.takes("n")])
 async def test_several_choices_stand_in_the_row_of_their_prompt(
     kind: Kind, given: str, sync: bool, sandbox: Sandbox
 ) -> None:
@@ -359,13 +357,13 @@ async def test_a_run_is_traced_with_service_model_and_class(kind: Kind, sandbox:
     known = {
         "ls_provider": kind.service,
         "ls_model_type": "llm",
-        "ls_model_name": kind.params.get("model", kind.service),
+        "ls_model_name": kind.model,
         "ls_stop": ["own"],
     }
     traced = [{name: start.get(name) for name in known} for start in listener.starts]
     assert traced == [known] * len(ways)
     classes = [start["serialized"]["id"] for start in listener.starts]
-    assert classes == [["langchain_qaip", "llms", kind.id]] * len(ways)
+    assert classes == [[*kind.cls.__module__.split("."), kind.id]] * len(ways)
 
 
 @every(TEXTS)
@@ -624,7 +622,7 @@ async def test_other_parameters_of_a_call_are_another_question_to_the_cache(
     kind: Kind, server: FaultServer
 ) -> None:
     answering(kind, server)
-    one, other = PER_CALL[kind.service]
+    one, other = PER_CALL[kind.name]
     sent: dict[str, int] = {}
     async with kind.at(server.url) as llm:
         for way in WHOLE:
@@ -640,7 +638,7 @@ async def test_other_parameters_of_a_call_are_another_question_to_the_cache(
 async def test_other_variables_of_an_app_are_another_question_to_the_cache(
     sync: bool, server: FaultServer
 ) -> None:
-    (dify,) = [kind for kind in TEXTS if kind.service == "dify"]
+    dify = named("dify", TEXTS)
     answering(dify, server)
     async with dify.at(server.url, cache=InMemoryCache()) as llm:
         for variables in ({"a": 1, "b": 2}, {"a": 1, "b": 3}, {"a": 1, "b": 2}):
@@ -677,7 +675,7 @@ async def test_a_parameter_is_the_same_question_from_call_and_to_call(
     kind: Kind, sync: bool, server: FaultServer
 ) -> None:
     answering(kind, server)
-    one, _ = PER_CALL[kind.service]
+    one, _ = PER_CALL[kind.name]
     async with kind.at(server.url, cache=InMemoryCache()) as llm:
         await generated(llm, ["a", "b"], sync=sync, **one)
         await generated(llm, ["b", "a"], sync=not sync, **one)
@@ -689,7 +687,7 @@ async def test_calls_at_the_same_time_do_not_share_each_others_parameters(
     kind: Kind, server: FaultServer
 ) -> None:
     answering(kind, server)
-    calls = PER_CALL[kind.service]
+    calls = PER_CALL[kind.name]
     async with kind.at(server.url, cache=InMemoryCache()) as llm:
         await asyncio.gather(*(llm.ainvoke("q", **call) for call in calls))
         await asyncio.gather(*(asyncio.to_thread(llm.invoke, "q", **call) for call in calls))
@@ -702,7 +700,7 @@ async def test_a_parameter_of_a_call_is_not_sent_by_the_next(
     kind: Kind, sync: bool, server: FaultServer
 ) -> None:
     answering(kind, server)
-    one, _ = PER_CALL[kind.service]
+    one, _ = PER_CALL[kind.name]
     async with kind.at(server.url, cache=InMemoryCache()) as llm:
         await generated(llm, ["a"], sync=sync)
         await generated(llm, ["a"], sync=sync, **one)

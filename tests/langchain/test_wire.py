@@ -21,7 +21,11 @@ FIT = [case for case in CASES if not (case.stream and case.request.get("n", 1) >
 SOUND = [case for case in FIT if not case.expected["error"]]
 BROKEN = [case for case in FIT if case.expected["error"]]
 # What the service takes back cannot be taken back from chunks that were handed out.
-TAKEN_BACK = {"stream_message_replace_early", "stream_message_replace_late"}
+TAKEN_BACK = {
+    "stream_message_replace_early",
+    "stream_message_replace_late",
+    "agent_stream_other_text",
+}
 KINDS: Mapping[str, tuple[type[Exception], type[Exception], type[Exception]]] = {
     "bad_request": (core.BadRequestError, ours.BadRequestError, theirs.ModelInvalidRequestError),
     "authentication": (
@@ -82,7 +86,7 @@ def spoken(cases: list[WireCase], *, chat: bool) -> pytest.MarkDecorator:
 def made(kind: Kind, case: WireCase, server: FaultServer) -> Any:
     server.replies(case.reply(sizes=61))
     given: dict[str, Any] = {}
-    if kind.service not in ("qaip", "dify"):
+    if "model" in kind.params:
         given["model"] = case.request.get("model", "m")
     if kind.service == "dify" and not case.stream:
         given["response_mode"] = "blocking"

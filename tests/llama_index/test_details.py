@@ -17,6 +17,8 @@ from llama_index_qaip.errors import InvalidParameterError
 from support.fault_server import FaultServer, Reply, json_reply, sse_reply
 from support.wire import WireCase
 
+from .speech import sent_turns, spoken
+
 Make = Callable[..., Any]
 Serve = Callable[..., WireCase]
 PDF = b"%PDF-1.7 \xff"
@@ -63,25 +65,27 @@ async def test_increments_carry_their_own_log_probabilities(
     assert seen[1].logprobs is None
 
 
-@pytest.mark.parametrize("service", ["fireworks", "pais", "perplexity"])
+@pytest.mark.parametrize(
+    "service", ["fireworks", "pais", "perplexity", "pais-agent", "perplexity-agent"]
+)
 def test_messages_to_prompt_is_not_for_services_that_chat(
     service: str, make: Make, server: FaultServer
 ) -> None:
-    server.replies(answered())
+    server.replies(spoken(service, "whole", "a"))
     turns = [ChatMessage("s", role="system"), ChatMessage("q")]
     make(service, messages_to_prompt=lambda _: "flattened").chat(turns)
-    assert server.requests[0].json()["messages"] == [
-        {"role": "system", "content": "s"},
-        {"role": "user", "content": "q"},
-    ]
+    assert sent_turns(server.requests[0].json()) == [("system", "s"), ("user", "q")]
 
 
-def test_qaip_gets_turns_whatever_messages_to_prompt_says(
-    make: Make, server: FaultServer, serve: Serve
+@pytest.mark.parametrize(
+    ("service", "name"), [("qaip", "qaip/whole_seed"), ("dify-conversation", "dify/chat_stream")]
+)
+def test_a_service_that_chats_gets_turns_whatever_messages_to_prompt_says(
+    service: str, name: str, make: Make, server: FaultServer, serve: Serve
 ) -> None:
-    serve("qaip/whole_seed")
+    serve(name)
     for fields in ({}, {"messages_to_prompt": lambda _: "flattened"}):
-        make("qaip", **fields).chat([ChatMessage("s", role="system"), ChatMessage("q")])
+        make(service, **fields).chat([ChatMessage("s", role="system"), ChatMessage("q")])
     plain, custom = (request.json() for request in server.requests)
     assert custom == plain
 

@@ -14,9 +14,9 @@ from support.wire import WireCase
 
 Make = Callable[..., ServiceLLM]
 Serve = Callable[..., WireCase]
-SERVICES = ("qaip", "fireworks", "pais", "perplexity", "dify")
 CALLS = ("chat", "complete", "stream_chat", "stream_complete")
 HTML = Reply(content_type="text/html", body=b"<title>Sign in</title>", framing="length")
+every_service = pytest.mark.parametrize("service", ["perplexity", "perplexity-agent", "pais-agent"])
 every_call = pytest.mark.parametrize(
     "name", [*CALLS, *("a" + name for name in CALLS)], ids=lambda name: name
 )
@@ -35,14 +35,15 @@ async def drain(llm: ServiceLLM, name: str, argument: Any = None, **kwargs: Any)
 
 
 @every_call
+@every_service
 @pytest.mark.parametrize(
     "kwargs", [{"temperature": 9}, {"tempreature": 0.5}, {"model": ["m"]}], ids=str
 )
 async def test_a_bad_parameter_is_refused_before_anything_is_sent(
-    kwargs: dict[str, Any], name: str, server: FaultServer, make: Make
+    kwargs: dict[str, Any], service: str, name: str, server: FaultServer, make: Make
 ) -> None:
     with pytest.raises(errors.InvalidParameterError):
-        await drain(make("perplexity"), name, **kwargs)
+        await drain(make(service), name, **kwargs)
     assert server.requests == []
 
 
@@ -56,18 +57,29 @@ async def test_a_bad_parameter_is_refused_before_anything_is_sent(
     ],
     ids=str,
 )
-def test_a_bad_constructor_argument_is_refused(fields: dict[str, Any], make: Make) -> None:
-    with pytest.raises(errors.InvalidParameterError):
-        make("perplexity", **fields)
-
-
-def test_without_a_key_the_message_names_the_variable(
-    monkeypatch: pytest.MonkeyPatch, make: Make
+@every_service
+def test_a_bad_constructor_argument_is_refused(
+    fields: dict[str, Any], service: str, make: Make
 ) -> None:
-    for name in ("PERPLEXITY_API_KEY", "PPLX_API_KEY"):
+    with pytest.raises(errors.InvalidParameterError):
+        make(service, **fields)
+
+
+@pytest.mark.parametrize(
+    ("service", "named"),
+    [
+        ("perplexity", "PPLX_API_KEY"),
+        ("perplexity-agent", "PPLX_API_KEY"),
+        ("dify-conversation", "DIFY_API_KEY"),
+    ],
+)
+def test_without_a_key_the_message_names_the_variable(
+    service: str, named: str, monkeypatch: pytest.MonkeyPatch, make: Make
+) -> None:
+    for name in ("PERPLEXITY_API_KEY", "PPLX_API_KEY", "DIFY_API_KEY"):
         monkeypatch.delenv(name, raising=False)
-    with pytest.raises(errors.MissingKeyError, match="PPLX_API_KEY"):
-        make("perplexity", api_key=None)
+    with pytest.raises(errors.MissingKeyError, match=named):
+        make(service, api_key=None)
 
 
 def test_without_llama_index_the_import_names_the_extra() -> None:

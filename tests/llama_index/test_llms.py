@@ -28,10 +28,11 @@ from llama_index_qaip.errors import InvalidParameterError
 from support.fault_server import FaultServer, json_reply, sse_reply
 from support.wire import WireCase
 
-SERVICES = ("qaip", "fireworks", "pais", "perplexity", "dify")
+from .conftest import CLASSES, NEEDED, llm_of
+
 KEY = "test-key-5f1d0c"
 PIXEL = base64.b64encode(b"\x89PNG\r\n\x1a\n a picture")
-every_service = pytest.mark.parametrize("service", SERVICES)
+every_service = pytest.mark.parametrize("service", CLASSES)
 Make = Callable[..., Any]
 Serve = Callable[..., WireCase]
 OPENAI = json_reply(
@@ -49,7 +50,8 @@ def test_metadata_says_what_prompt_packing_needs(service: str, make: Make) -> No
     metadata = make(service, context_window=5000, max_tokens=77).metadata
     assert (metadata.context_window, metadata.num_output) == (5000, 77)
     assert metadata.is_chat_model is (service != "dify")
-    assert metadata.model_name == ("m" if service not in ("qaip", "dify") else service)
+    named = NEEDED.get(service, {}).get("model", service.partition("-")[0])
+    assert metadata.model_name == named
     assert make(service, num_output=5, max_tokens=77).metadata.num_output == 5
 
 
@@ -68,7 +70,7 @@ def test_dict_json_and_pickle_round_trips_read_the_key_from_the_environment(
     service: str, make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     llm = make(service, context_window=5000, citation_blocks=False, stop=["END"])
-    monkeypatch.setenv(f"{service.upper()}_API_KEY", "from-the-environment")
+    monkeypatch.setenv(llm.endpoint.backend.key_env[0], "from-the-environment")
     for again in (
         type(llm).from_dict(llm.to_dict()),
         type(llm).from_json(llm.to_json()),
@@ -131,6 +133,9 @@ ANSWERS = {
     "pais": "pais/chat_whole",
     "perplexity": "perplexity/whole_2026_06",
     "dify": "dify/stream_1_16",
+    "perplexity-agent": "perplexity/agent_whole",
+    "pais-agent": "pais/agent_chat_whole",
+    "dify-conversation": "dify/chat_stream",
 }
 HISTORY: list[tuple[ChatMessage, dict[str, Any]]] = [
     (ChatMessage("a", role=MessageRole.DEVELOPER), {"role": "system", "content": "a"}),
@@ -226,10 +231,11 @@ def test_a_tool_s_turns_are_text_where_no_tools_are_taken(
     service: str, make: Make, server: FaultServer, serve: Serve
 ) -> None:
     serve(ANSWERS[service])
-    make(service).chat(CALLED)
+    llm = make(service)
+    llm.chat(CALLED)
     sent = json.dumps(server.requests[0].json())
     told = ("Let me see.\\nAction: f\\nAction Input: {", "Observation: 42")
-    assert all((piece in sent) is (service != "fireworks") for piece in told)
+    assert all((piece in sent) is not llm.endpoint.takes("tools") for piece in told)
 
 
 def test_a_tool_s_turn_keeps_its_pictures(make: Make, server: FaultServer) -> None:
@@ -282,26 +288,37 @@ def test_documents_that_are_text_are_sent_as_text(
     ],
     ids=["audio", "document", "video", "image-for-a-text-service", "empty-image"],
 )
-def test_media_that_cannot_be_sent_are_refused(block: Any, make: Make, server: FaultServer) -> None:
+@pytest.mark.parametrize("service", ["pais", "pais-agent"])
+def test_media_that_cannot_be_sent_are_refused(
+    service: str, block: Any, make: Make, server: FaultServer
+) -> None:
     with pytest.raises(InvalidParameterError):
-        make("pais").chat([ChatMessage([block])])
+        make(service).chat([ChatMessage([block])])
     assert server.requests == []
 
 
 @pytest.mark.parametrize(
-    "name", ["qaip/whole_seed", "perplexity/whole_2026_06", "dify/stream_citations_scores"]
+    "name",
+    [
+        "qaip/whole_seed",
+        "perplexity/whole_2026_06",
+        "dify/stream_citations_scores",
+        "perplexity/agent_whole",
+        "pais/agent_chat_whole",
+        "dify/chat_stream",
+    ],
 )
 def test_a_cited_answer_can_stand_in_the_next_turn_s_history(
     name: str, make: Make, server: FaultServer, serve: Serve
 ) -> None:
     case = serve(name)
-    answer = make(case.service).chat([ChatMessage("q")]).message
+    answer = make(llm_of(case)).chat([ChatMessage("q")]).message
     assert any(isinstance(block, CitationBlock) for block in answer.blocks)
-    make(case.service).chat([ChatMessage("q"), answer, ChatMessage("and?")])
+    make(llm_of(case)).chat([ChatMessage("q"), answer, ChatMessage("and?")])
     sent = json.dumps(server.requests[1].json())
     assert json.dumps(case.expected["text"])[1:-1] in sent
     assert "additional_kwargs" not in sent
-    plain = make(case.service, citation_blocks=False).chat([ChatMessage("q")])
+    plain = make(llm_of(case), citation_blocks=False).chat([ChatMessage("q")])
     assert [type(block) for block in plain.message.blocks] == [TextBlock]
     assert plain.additional_kwargs["citations"]
 
@@ -348,29 +365,40 @@ def test_log_probabilities_survive(sent: Any, tokens: Any, make: Make, server: F
         assert seen == tokens
 
 
+@pytest.mark.parametrize(
+    ("whole", "streamed", "stop", "kept"),
+    [
+        ("perplexity/whole_2026_06", "perplexity/stream_2026_06_pings", " the", "Bees follow"),
+        ("perplexity/agent_whole", "perplexity/agent_stream", " the", "Bees follow"),
+        ("dify/chat_stream", "dify/chat_stream", " a", "Once"),
+    ],
+    ids=["perplexity", "perplexity-agent", "dify-conversation"],
+)
 @pytest.mark.parametrize("where", ["object", "call"])
-def test_stop_cuts_where_the_service_has_none(where: str, make: Make, serve: Serve) -> None:
-    serve("perplexity/whole_2026_06")
-    serve("perplexity/stream_2026_06_pings")
-    own, call = ({"stop": " the"}, {}) if where == "object" else ({}, {"stop": [" the"]})
-    llm = make("perplexity", **own)
-    assert llm.complete("q", **call).text == "Bees follow"
+def test_stop_cuts_where_the_service_has_none(
+    where: str, whole: str, streamed: str, stop: str, kept: str, *, make: Make, serve: Serve
+) -> None:
+    case = serve(whole)
+    serve(streamed)
+    own, call = ({"stop": stop}, {}) if where == "object" else ({}, {"stop": [stop]})
+    llm = make(llm_of(case), **own)
+    assert llm.complete("q", **call).text == kept
     *_, last = llm.stream_complete("q", **call)
-    assert last.text == "Bees follow"
+    assert last.text == kept
     assert last.additional_kwargs["finish_reason"] == "stop"
 
 
-@pytest.mark.parametrize("service", ["qaip", "dify"])
+@pytest.mark.parametrize("service", ["qaip", "dify", "dify-conversation"])
 def test_what_a_service_chooses_itself_is_accepted_and_not_sent(
     service: str, make: Make, server: FaultServer, serve: Serve
 ) -> None:
-    serve({"qaip": "qaip/whole_seed", "dify": "dify/stream_1_16"}[service])
+    serve(ANSWERS[service])
     make(service, temperature=0.1, model="mine").complete("q", max_tokens=5)
     assert not {"temperature", "model", "max_tokens"} & set(server.requests[0].json())
 
 
 def test_only_what_cites_has_a_retriever_and_a_query_engine(make: Make) -> None:
-    for service in SERVICES:
+    for service in CLASSES:
         llm: ServiceLLM = make(service)
         for name in ("as_retriever", "as_query_engine"):
             assert hasattr(llm, name) is llm.endpoint.cites

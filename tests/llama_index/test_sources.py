@@ -22,6 +22,8 @@ from llama_index_qaip.errors import InvalidParameterError
 from support.fault_server import FaultServer, json_reply, sse_reply
 from support.wire import WireCase
 
+from .conftest import llm_of
+
 Make = Callable[..., Any]
 Serve = Callable[..., WireCase]
 CITED = [
@@ -30,6 +32,11 @@ CITED = [
     "perplexity/whole_2026_06",
     "perplexity/stream_2026_06_pings",
     "dify/stream_citations_scores",
+    "perplexity/agent_whole",
+    "perplexity/agent_stream",
+    "pais/agent_chat_whole",
+    "pais/agent_chat_stream_usage",
+    "dify/chat_stream",
 ]
 # A whole answer of Dify is asked for as a stream.
 WHOLE = [name for name in CITED if "whole" in name or "dify" in name]
@@ -42,7 +49,7 @@ async def test_retrieve(
     name: str, mode: str, server: FaultServer, make: Make, serve: Serve
 ) -> None:
     case = serve(name)
-    async with make(case.service) as llm:
+    async with make(llm_of(case)) as llm:
         retriever = llm.as_retriever()
         found = await retriever.aretrieve("q") if mode == "async" else retriever.retrieve("q")
     wanted = case.expected["citations"]
@@ -84,7 +91,7 @@ async def answer(engine: CitedQueryEngine, mode: str) -> tuple[Any, Response]:
 async def test_query(name: str, mode: str, server: FaultServer, make: Make, serve: Serve) -> None:
     case = serve(name)
     streaming = case.stream
-    async with make(case.service) as llm:
+    async with make(llm_of(case)) as llm:
         given, read = await answer(llm.as_query_engine(streaming=streaming), mode)
     kind = (
         (AsyncStreamingResponse if mode == "async" else StreamingResponse)
@@ -103,7 +110,8 @@ async def test_query(name: str, mode: str, server: FaultServer, make: Make, serv
     assert given.metadata.get("total_tokens") == (usage["total_tokens"] if usage else None)
     for scored, want in zip(given.source_nodes, wanted, strict=True):
         assert scored.node.get_content() == want.get("text", "")
-        assert (want.get("title") or want["url"]) in given.get_formatted_sources()
+        known = want.get("title") or want.get("url") or want["text"]
+        assert known in given.get_formatted_sources()
     assert len(server.requests) == 1
 
 

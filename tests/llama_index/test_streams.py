@@ -22,10 +22,15 @@ from llama_index_instrumentation.dispatcher import Dispatcher
 from llama_index_qaip.errors import ServiceError
 from support.fault_server import FaultServer, Reply, sse_reply
 
+from .speech import spoken
+
 Make = Callable[..., Any]
 COUNT = 20
 STREAMS = ("stream_chat", "stream_complete", "astream_chat", "astream_complete")
 every_stream = pytest.mark.parametrize("way", STREAMS)
+every_service = pytest.mark.parametrize(
+    "service", ["perplexity", "perplexity-agent", "pais-agent", "dify-conversation"]
+)
 
 
 def event(finish: str | None = None, **delta: Any) -> str:
@@ -34,9 +39,9 @@ def event(finish: str | None = None, **delta: Any) -> str:
     )
 
 
-def text_of(count: int) -> Reply:
-    pieces = [event(content=f"{number} ") for number in range(count)]
-    return sse_reply(*pieces, event("stop"), "[DONE]")
+def text_of(count: int, service: str = "perplexity") -> Reply:
+    """Return an answer of so many pieces: "00 ", "01 ", and so on."""
+    return spoken(service, "streamed", "".join(map("{:02} ".format, range(count))), size=3)
 
 
 def thinking_and_calls() -> Reply:
@@ -86,13 +91,23 @@ def made_anew(response: Any) -> Any:
     return ChatResponse(**{**set_here, "message": message})
 
 
+ANSWERS = {
+    "text": ("perplexity", text_of(COUNT)),
+    "all kinds": ("perplexity", thinking_and_calls()),
+    **{
+        each: (each, text_of(COUNT, each))
+        for each in ("perplexity-agent", "pais-agent", "dify-conversation")
+    },
+}
+
+
 @every_stream
-@pytest.mark.parametrize("reply", [text_of(COUNT), thinking_and_calls()], ids=["text", "all kinds"])
+@pytest.mark.parametrize(("service", "reply"), ANSWERS.values(), ids=ANSWERS)
 async def test_a_response_is_what_the_constructors_make(
-    way: str, reply: Reply, make: Make, server: FaultServer
+    way: str, service: str, reply: Reply, make: Make, server: FaultServer
 ) -> None:
     server.replies(reply)
-    async with make("perplexity") as llm:
+    async with make(service) as llm:
         seen = await read(llm, way)
     assert len(seen) > 5
     for response in seen:
@@ -124,11 +139,12 @@ async def test_the_kinds_of_blocks_stand_in_the_same_order_while_an_answer_grows
 
 
 @every_stream
+@every_service
 async def test_what_a_reader_changes_in_one_response_is_in_no_other(
-    way: str, make: Make, server: FaultServer
+    way: str, service: str, make: Make, server: FaultServer
 ) -> None:
-    server.replies(text_of(COUNT), text_of(COUNT))
-    async with make("perplexity") as llm:
+    server.replies(text_of(COUNT, service), text_of(COUNT, service))
+    async with make(service) as llm:
         wanted = [response.model_dump() for response in await read(llm, way)]
         number, kept = 0, []
         async for response in pieces(llm, way):
@@ -203,12 +219,13 @@ def dispatched(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
 
 
 @every_stream
+@every_service
 async def test_while_nobody_listens_no_events_are_made_of_a_stream_s_middle(
-    way: str, make: Make, server: FaultServer, dispatched: Counter[str]
+    way: str, service: str, make: Make, server: FaultServer, dispatched: Counter[str]
 ) -> None:
-    server.replies(text_of(COUNT))
+    server.replies(text_of(COUNT, service))
     debug = LlamaDebugHandler(print_trace_on_end=False)
-    async with make("perplexity", callback_manager=CallbackManager([debug])) as llm:
+    async with make(service, callback_manager=CallbackManager([debug])) as llm:
         seen = await read(llm, way)
     assert len(seen) > COUNT
     assert dispatched == {"StartEvent": 1, "InProgressEvent": 2, "EndEvent": 1}
@@ -254,7 +271,7 @@ async def test_who_stops_listening_changes_nothing_for_the_reader(
             if len(seen) == 9:
                 dispatcher.add_event_handler(listener)
     deltas = "".join(response.delta for response in seen)
-    assert deltas == "".join(f"{number} " for number in range(COUNT))
+    assert deltas == "".join(map("{:02} ".format, range(COUNT)))
     assert [told.response for told in listener.of("InProgressEvent")] == seen[:5] + seen[9:]
     assert len(listener.of("EndEvent")) == 1
 

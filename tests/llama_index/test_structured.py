@@ -13,11 +13,17 @@ from llama_index.core.types import PydanticProgramMode
 from pydantic import BaseModel, ConfigDict, Field, RootModel
 
 from llama_index_qaip.errors import InvalidOutputError, InvalidParameterError
-from support.fault_server import FaultServer, Reply, json_reply, sse_reply
+from llama_index_qaip.testing import Call
+from support.fault_server import FaultServer, Reply
+
+from .speech import sent_turns, spoken
 
 Make = Callable[..., Any]
 PROMPT = PromptTemplate("Which town is {x}?")
-both_services = pytest.mark.parametrize("service", ["fireworks", "perplexity"])
+SERVICES = ("fireworks", "perplexity", "perplexity-agent")
+CALLERS = ("fireworks", "perplexity-agent")
+every_service = pytest.mark.parametrize("service", SERVICES)
+every_caller = pytest.mark.parametrize("service", CALLERS)
 every_form = pytest.mark.parametrize("form", ["whole", "streamed"])
 both_lanes = pytest.mark.parametrize("lane", ["sync", "async"])
 by_function = {"pydantic_program_mode": PydanticProgramMode.FUNCTION}
@@ -37,24 +43,13 @@ INNER = '{"name": "Oslo", "twin": {"name": "Bergen"}, population: 5}'
 BERGEN = Town(name="Bergen", founded=date(1070, 1, 1))
 
 
-def said(form: str, text: str, finish: str = "stop", *, calls: bool = False) -> Reply:
+def said(
+    form: str, text: str, finish: str = "stop", *, service: str = "", calls: bool = False
+) -> Reply:
     """An answer of the service; with ``calls`` the text is the arguments of a tool call."""
-    function = {"name": "Town", "arguments": text}
-    called = {"tool_calls": [{"id": "1", "index": 0, "function": function}]}
-    if form == "whole":
-        message = called if calls else {"content": text}
-        return json_reply({"choices": [{"message": message, "finish_reason": finish}]})
-    pieces = [text[i : i + 5] for i in range(0, len(text), 5)]
-    deltas: list[Any] = [{"content": piece} for piece in pieces]
     if calls:
-        again = {"id": None, "index": 0}
-        deltas = [{"tool_calls": [{**again, "function": {"arguments": p}}]} for p in pieces]
-        deltas[0]["tool_calls"][0].update(
-            {"id": "1", "function": {**function, "arguments": pieces[0]}}
-        )
-    chunks = [{"choices": [{"index": 0, "delta": delta}]} for delta in deltas]
-    chunks.append({"choices": [{"index": 0, "delta": {}, "finish_reason": finish}]})
-    return sse_reply(*map(json.dumps, chunks), "[DONE]")
+        return spoken(service, form, finish=finish, calls=[Call("Town", text, "1")])
+    return spoken(service, form, text, finish)
 
 
 async def predicted(llm: Any, form: str, lane: str, cls: Any = Town, **call: Any) -> list[Any]:
@@ -71,19 +66,19 @@ async def predicted(llm: Any, form: str, lane: str, cls: Any = Town, **call: Any
 
 @both_lanes
 @every_form
-@both_services
+@every_service
 async def test_the_schema_is_asked_for_and_the_object_found(
     service: str, form: str, lane: str, make: Make, server: FaultServer
 ) -> None:
-    server.replies(said(form, TEXT))
+    server.replies(said(form, TEXT, service=service))
     llm = make(service, system_prompt="Be brief.")
     *growing, last = await predicted(llm, form, lane, max_tokens=50)
     assert last == BERGEN
     body = server.requests[0].json()
     wanted = body["response_format"]["json_schema"]
     assert (wanted["name"], wanted["schema"]) == ("Town", Town.model_json_schema())
-    assert [turn["content"] for turn in body["messages"]] == ["Be brief.", "Which town is 1?"]
-    assert body["max_tokens"] == 50
+    assert [content for _, content in sent_turns(body)] == ["Be brief.", "Which town is 1?"]
+    assert body.get("max_tokens", body.get("max_output_tokens")) == 50
     if form == "streamed":
         assert all(piece != later for piece, later in pairwise(growing))
         names = list(dict.fromkeys(piece.name for piece in growing))
@@ -92,15 +87,17 @@ async def test_the_schema_is_asked_for_and_the_object_found(
 
 @both_lanes
 @every_form
+@every_caller
 async def test_a_function_s_arguments_can_be_the_object(
-    form: str, lane: str, make: Make, server: FaultServer
+    service: str, form: str, lane: str, make: Make, server: FaultServer
 ) -> None:
-    server.replies(said(form, '{"name": "Bergen"}', "tool_calls", calls=True))
-    *_, last = await predicted(make("fireworks", **by_function), form, lane)
+    server.replies(said(form, '{"name": "Bergen"}', "tool_calls", service=service, calls=True))
+    *_, last = await predicted(make(service, **by_function), form, lane)
     assert last == Town(name="Bergen")
     body = server.requests[0].json()
     assert body["tool_choice"] == "required"
-    assert [tool["function"]["name"] for tool in body["tools"]] == ["Town"]
+    tools = [tool for tool in body["tools"] if tool["type"] == "function"]
+    assert [tool.get("function", tool)["name"] for tool in tools] == ["Town"]
 
 
 @every_form
@@ -129,22 +126,25 @@ async def test_a_function_s_arguments_can_be_the_object(
         "empty",
     ],
 )
+@pytest.mark.parametrize("service", ["perplexity", "perplexity-agent"])
 async def test_what_is_no_such_object_raises(
-    text: str, finish: str, why: str, form: str, *, make: Make, server: FaultServer
+    text: str, finish: str, why: str, form: str, *, service: str, make: Make, server: FaultServer
 ) -> None:
-    server.replies(said(form, text, finish))
+    server.replies(said(form, text, finish, service=service))
     with pytest.raises(InvalidOutputError, match=f"(?s){why}") as caught:
-        await predicted(make("perplexity"), form, "async")
-    assert caught.value.body == ("" if text.startswith("<think>") else text)
+        await predicted(make(service), form, "async")
+    thought = service == "perplexity" and text.startswith("<think>")
+    assert caught.value.body == ("" if thought else text)
 
 
 @every_form
+@every_caller
 async def test_a_model_that_does_not_call_the_function_raises(
-    form: str, make: Make, server: FaultServer
+    service: str, form: str, make: Make, server: FaultServer
 ) -> None:
-    server.replies(said(form, "I would not know."))
+    server.replies(said(form, "I would not know.", service=service))
     with pytest.raises(InvalidOutputError, match="I would not know"):
-        await predicted(make("fireworks", **by_function), form, "sync")
+        await predicted(make(service, **by_function), form, "sync")
 
 
 def test_empty_braces_in_prose_are_not_the_object(make: Make, server: FaultServer) -> None:
@@ -160,32 +160,37 @@ def test_empty_braces_in_prose_are_not_the_object(make: Make, server: FaultServe
 @pytest.mark.parametrize(
     "given", [{"messages": []}, {"tools": []}, {"response_format": {}}], ids=str
 )
+@every_caller
 def test_what_a_prediction_sets_itself_is_refused(
-    given: dict[str, Any], make: Make, server: FaultServer
+    service: str, given: dict[str, Any], make: Make, server: FaultServer
 ) -> None:
     for mode in ({}, by_function):
         with pytest.raises(InvalidParameterError, match="sets this itself"):
-            make("fireworks", **mode).structured_predict(Town, PROMPT, given, x=1)
+            make(service, **mode).structured_predict(Town, PROMPT, given, x=1)
     with pytest.raises(InvalidParameterError, match="no pydantic class"):
-        make("fireworks").structured_predict(list[Town], PROMPT, x=1)
+        make(service).structured_predict(list[Town], PROMPT, x=1)
     assert server.requests == []
 
 
-def test_a_class_without_a_schema_is_refused(make: Make, server: FaultServer) -> None:
+@every_service
+def test_a_class_without_a_schema_is_refused(service: str, make: Make, server: FaultServer) -> None:
     class Odd(BaseModel):
         call: Callable[[int], int]
 
     with pytest.raises(InvalidParameterError, match="Odd has no schema"):
-        make("fireworks").structured_predict(Odd, PROMPT, x=1)
+        make(service).structured_predict(Odd, PROMPT, x=1)
     assert server.requests == []
 
 
-def test_a_number_that_may_go_on_is_not_shown(make: Make, server: FaultServer) -> None:
+@every_service
+def test_a_number_that_may_go_on_is_not_shown(
+    service: str, make: Make, server: FaultServer
+) -> None:
     class Count(BaseModel):
         n: int | None = None
 
-    server.replies(said("streamed", '{"n": 12345}'))
-    pieces = make("fireworks").stream_structured_predict(Count, PROMPT, x=1)
+    server.replies(said("streamed", '{"n": 12345}', service=service))
+    pieces = make(service).stream_structured_predict(Count, PROMPT, x=1)
     assert {piece.n for piece in pieces} <= {None, 12345}
 
 
@@ -211,18 +216,22 @@ async def test_a_list_has_to_be_the_field_of_a_class(make: Make, server: FaultSe
     [
         ("pais", {}),
         ("perplexity", {"pydantic_program_mode": PydanticProgramMode.LLM}),
+        ("perplexity-agent", {"pydantic_program_mode": PydanticProgramMode.LLM}),
+        ("pais-agent", {}),
     ],
 )
 async def test_the_schema_can_be_asked_for_in_words(
     service: str, fields: dict[str, Any], form: str, make: Make, server: FaultServer
 ) -> None:
-    server.replies(said(form, TEXT), said(form, '{"name": "Ber', "length"))
+    server.replies(
+        said(form, TEXT, service=service), said(form, '{"name": "Ber', "length", service=service)
+    )
     llm = make(service, system_prompt="Be brief.", **fields)
     *_, last = await predicted(llm, form, "async")
     assert last == BERGEN
     body = server.requests[0].json()
     assert "response_format" not in body
-    sent = "\n".join(turn["content"] for turn in body["messages"])
+    sent = "\n".join(content for _, content in sent_turns(body))
     assert json.dumps(Town.model_json_schema()) in sent
     assert sent.index("JSON Schema") < sent.index("Be brief.") < sent.index("Which town is 1?")
     with pytest.raises(InvalidOutputError, match="cut at max_tokens"):
@@ -241,20 +250,21 @@ async def test_functions_need_a_model_that_calls_them(make: Make) -> None:
 
 
 @pytest.mark.filterwarnings("ignore:The `json` method is deprecated")  # LlamaIndex calls it
-@both_services
+@every_service
 async def test_structured_llms_chat(service: str, make: Make, server: FaultServer) -> None:
     structured = make(service).as_structured_llm(Town)
-    server.replies(said("whole", TEXT))
+    server.replies(said("whole", TEXT, service=service))
     assert structured.chat([ChatMessage("Which {x}?")]).raw == BERGEN
     assert structured.complete("Which?").raw == BERGEN
-    server.replies(said("streamed", TEXT))
+    server.replies(said("streamed", TEXT, service=service))
     *_, last = structured.stream_chat([ChatMessage("Which?")])
     assert last.raw == BERGEN
 
 
-def test_chat_templates_are_prompts_too(make: Make, server: FaultServer) -> None:
-    server.replies(said("whole", TEXT))
+@every_service
+def test_chat_templates_are_prompts_too(service: str, make: Make, server: FaultServer) -> None:
+    server.replies(said("whole", '{"name": "Bergen", "founded": "1070-01-01"}', service=service))
     turns = ChatPromptTemplate.from_messages([("system", "Be {how}."), ("user", "Which?")])
-    assert make("fireworks").structured_predict(Town, turns, how="brief") == BERGEN
-    roles = [turn["role"] for turn in server.requests[0].json()["messages"]]
+    assert make(service).structured_predict(Town, turns, how="brief") == BERGEN
+    roles = [role for role, _ in sent_turns(server.requests[0].json())]
     assert roles == ["system", "user"]

@@ -1,6 +1,5 @@
 """Raw failures, tool calls and token counts reach LlamaIndex as the fixtures of `wire` say."""
 
-import json
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
@@ -13,6 +12,8 @@ from llama_index.core.llms import ChatMessage
 from llama_index_qaip import ServiceLLM, errors
 from support.fault_server import FaultServer
 from support.wire import Failure, WireCase, cases
+
+from .conftest import FORMS, given_to, llm_of
 
 Make = Callable[..., ServiceLLM]
 Serve = Callable[..., WireCase]
@@ -34,24 +35,17 @@ KINDS: dict[str, type[errors.ServiceError]] = {
     "malformed": errors.MalformedResponseError,
 }
 REPEATED = ("rate_limit", "server")
-# Which of its forms an LLM asks by each operation; a failure by status is met by both.
-FORMS = {
-    ("qaip", "completions"): ("chat", "complete"),
-    ("fireworks", "completions"): ("complete",),
-    ("fireworks", "chat"): ("chat",),
-    ("pais", "completions"): ("complete",),
-    ("pais", "chat"): ("chat",),
-    ("perplexity", "chat"): ("chat", "complete"),
-    ("dify", "completion-messages"): ("chat", "complete"),
-}
 BROKEN = [c for c in cases() if c.expected["error"] and (c.service, c.operation) in FORMS]
 both = pytest.mark.parametrize("a", ["", "a"], ids=["sync", "async"])
 
 
 def calls_that_meet(case: WireCase) -> Iterator[str]:
-    """Name the calls, without their `a`, whose answer the fixture can be."""
+    """Name the calls, without their `a`, whose answer the fixture can be.
+
+    A failure by status is met by both forms.
+    """
     by_status = case.status >= 400
-    for form in ("chat", "complete") if by_status else FORMS[case.service, case.operation]:
+    for form in ("chat", "complete") if by_status else FORMS[case.service, case.operation][1]:
         if by_status or not case.stream or case.service == "dify":  # Dify streams whole answers
             yield form
         if by_status or case.stream:
@@ -68,13 +62,6 @@ async def drained(llm: ServiceLLM, call: str, **kwargs: Any) -> Any:
     return [r async for r in answer][-1] if call.startswith("a") else [*answer][-1]
 
 
-def given_to(case: WireCase) -> dict[str, Any]:
-    """Return the parameters that the fixture is the answer to."""
-    if case.service == "dify" and not case.stream:
-        return {"response_mode": "blocking"}
-    return {"n": n} if (n := case.request.get("n", 1)) > 1 else {}
-
-
 @both
 @pytest.mark.parametrize("case", BROKEN, ids=lambda case: case.id)
 async def test_a_raw_failure_is_of_its_exact_class(
@@ -86,7 +73,7 @@ async def test_a_raw_failure_is_of_its_exact_class(
     assert failure is not None
     # Before its first word a stream that fails is repeated too, and no header shortens that wait.
     retries = 2 if case.status >= 400 or case.expected["partial"] else 0
-    async with make(case.service, max_retries=retries) as llm:
+    async with make(llm_of(case), max_retries=retries) as llm:
         for call in calls_that_meet(case):
             sent = len(server.requests)
             with pytest.raises(errors.ServiceError) as caught:
@@ -109,22 +96,27 @@ def check_failure(case: WireCase, failure: Failure, error: errors.ServiceError) 
     assert failure.get("absent", "test-key") not in str(error)
 
 
+CALLED: dict[str, tuple[tuple[str, str], dict[str, str]]] = {
+    "fireworks/chat_whole_tool_call": (("call_tide01", "tide"), {"port": "Brest"}),
+    "fireworks/chat_stream_tool_call": (("call_tide01", "tide"), {"port": "Brest"}),
+    "perplexity/agent_tool_call": (("call_8", "tide_at"), {"port": "Skerry"}),
+    "perplexity/agent_stream_tool_call": (("call_8", "tide_at"), {"port": "Skerry"}),
+}
+
+
 @both
-@pytest.mark.parametrize("name", ["chat_whole_tool_call", "chat_stream_tool_call"])
+@pytest.mark.parametrize("name", CALLED)
 async def test_a_raw_tool_call_is_a_block(a: str, name: str, make: Make, serve: Serve) -> None:
-    case = serve(f"fireworks/{name}")
-    async with make("fireworks") as llm:
+    case = serve(name)
+    async with make(llm_of(case)) as llm:
         answer = await drained(llm, a + ("stream_chat" if case.stream else "chat"))
     blocks = answer.message.blocks
     thoughts = [block.content for block in blocks if isinstance(block, ThinkingBlock)]
     assert thoughts == [case.expected["reasoning"]] * bool(case.expected["reasoning"])
-    (wanted,) = case.expected["extras"]["tool_calls"]
-    assert blocks[-1] == ToolCallBlock(
-        tool_call_id=wanted["id"],
-        tool_name=wanted["function"]["name"],
-        tool_kwargs=json.loads(wanted["function"]["arguments"]),
-    )
-    assert sum(isinstance(block, ToolCallBlock) for block in blocks) == 1
+    named, arguments = CALLED[name]
+    (call,) = (block for block in blocks if isinstance(block, ToolCallBlock))
+    assert (call.tool_call_id, call.tool_name) == named
+    assert call.tool_kwargs == arguments
     assert answer.additional_kwargs["finish_reason"] == "tool_calls"
 
 
@@ -143,6 +135,14 @@ COUNTED = {
     "perplexity/stream_2026_06_pings": ("stream_chat", "stream_complete"),
     "dify/blocking": ("chat", "complete"),
     "dify/stream_1_16": ("stream_chat", "stream_complete"),
+    "perplexity/agent_whole": ("chat", "complete"),
+    "perplexity/agent_stream": ("stream_chat", "stream_complete"),
+    "pais/agent_chat_whole": ("chat",),
+    "pais/agent_chat_stream_usage": ("stream_chat",),
+    "pais/agent_text_whole": ("complete",),
+    "pais/agent_text_stream_usage": ("stream_complete",),
+    "dify/chat_blocking": ("chat", "complete"),
+    "dify/chat_stream": ("stream_chat", "stream_complete"),
 }
 
 
@@ -155,7 +155,7 @@ async def test_tokens_are_counted_as_the_wire_counts_them(
 ) -> None:
     case = serve(name)
     counter = TokenCountingHandler(tokenizer=str.split)
-    async with make(case.service, callback_manager=CallbackManager([counter])) as llm:
+    async with make(llm_of(case), callback_manager=CallbackManager([counter])) as llm:
         answer = await drained(llm, a + call, **given_to(case))
     (event,) = counter.llm_token_counts
     if usage := case.expected["usage"]:

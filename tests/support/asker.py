@@ -62,4 +62,4 @@ def asking() -> Iterator[Asker]:
 
 
 def _values(right: Right, values: Mapping[str, Any]) -> dict[str, Any]:
-    return {**dict.fromkeys(right.endpoint.required, "m"), **values}
+    return {**dict.fromkeys(right.endpoint.required, "m"), **right.values, **values}

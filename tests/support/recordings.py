@@ -17,6 +17,7 @@ import pytest
 from qaip_core import ServiceError, errors
 from qaip_core.backend import Endpoint
 from qaip_core.backends import dify, fireworks, pais, perplexity
+from qaip_core.backends.dify import chat as dify_chat
 
 __all__ = [
     "ENGINES",
@@ -44,6 +45,7 @@ _PATHS: Mapping[str, Endpoint] = {
     "/chat/completions": pais.CHAT,
     "/completions": pais.TEXT,
     "/completion-messages": dify.COMPLETION,
+    "/chat-messages": dify_chat.CHAT,
 }
 _FRAMING = {"content-length", "transfer-encoding", "connection"}
 _KINDS: Mapping[int, type[ServiceError]] = {
@@ -81,7 +83,7 @@ class Recording:
 
     @property
     def is_dify(self) -> bool:
-        return self.endpoint is dify.COMPLETION
+        return self.endpoint.backend is dify.DIFY
 
     @cached_property
     def reading(self) -> "Reading":

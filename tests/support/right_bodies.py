@@ -5,11 +5,15 @@ It says "Tea [3]" in two pieces, and stops. Every list of sources has three entr
 
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from qaip_core.backend import Endpoint
 from qaip_core.backends import dify, fireworks, pais, perplexity, qaip
+from qaip_core.backends.dify import chat as dify_chat
+from qaip_core.backends.dify import workflow as dify_workflow
+from qaip_core.backends.pais import agent as pais_agent
+from qaip_core.backends.perplexity import agent as perplexity_agent
 
 __all__ = ["RIGHT", "Json", "Right", "changed", "in_place", "places"]
 
@@ -29,6 +33,7 @@ class Right:
     whole: None for a protocol that only streams.
     lines: whether the stream is lines, not events.
     finish: why it ended; a run gives no reason.
+    values: what the endpoint cannot do without, besides what it names as required.
     """
 
     endpoint: Endpoint
@@ -38,6 +43,7 @@ class Right:
     reports: frozenset[str] = frozenset({"error"})
     lines: bool = False
     finish: str | None = "stop"
+    values: Mapping[str, Any] = field(default_factory=dict)
 
 
 USAGE = {
@@ -104,6 +110,21 @@ RESOURCES = [
     for n in (1, 2, 3)
 ]
 
+CONTEXTS = [
+    {
+        "text": f"Leaves are dried, {n}.",
+        "metadata": {
+            "document_id": f"doc-{n}",
+            "score": 1 - n / 10,
+            "origin_name": f"leaf-{n}.pdf",
+            "origin_ref": f"https://tea.example/{n}",
+            "media_type": "application/pdf",
+            "retrieval_id": f"r-{n}",
+        },
+    }
+    for n in (1, 2, 3)
+]
+
 
 def _choice(said: str, text: str, reason: str | None) -> Json:
     content = {"role": "assistant", "content": text, "reasoning_content": "Hm."}
@@ -156,7 +177,68 @@ _METADATA = {
     "retriever_resources": RESOURCES,
     "usage": {**USAGE, "total_price": "0.0012890", "latency": 0.5},
 }
+_TALK = {**_HEAD, "conversation_id": "3f0a8c52-6a1e-4c2b-9d47-8b1f0e5a7c31"}
+_FLOW = {"task_id": "t-1", "workflow_run_id": "w-1"}
+_DONE = {
+    "id": "w-1",
+    "status": "succeeded",
+    "outputs": {"leaf": "dried"},
+    "error": None,
+    "elapsed_time": 0.5,
+    "total_tokens": 8,
+    "total_steps": 2,
+}
 _FILE = {"id": "f-1", "type": "image", "url": "https://tea.example/pot.png"}
+_SEARCHED = {
+    "type": "search_results",
+    "queries": ["tea"],
+    "results": [{"id": n, **result} for n, result in enumerate(RESULTS, start=1)],
+}
+_SPENT = {
+    "input_tokens": 5,
+    "output_tokens": 3,
+    "total_tokens": 8,
+    "input_tokens_details": {"cached_tokens": 2, "cache_read_input_tokens": 2},
+    "output_tokens_details": {"reasoning_tokens": 1},
+    "tool_calls_details": {"search_web": {"invocation": 1, "cost_usd": 0.005}},
+    "cost": {"currency": "USD", "total_cost": 0.5},
+}
+
+
+def _said(text: str) -> Json:
+    part = {"type": "output_text", "text": text, "annotations": []}
+    return {
+        "type": "message",
+        "id": "msg-1",
+        "role": "assistant",
+        "status": "completed",
+        "content": [part],
+    }
+
+
+def _response(status: str, output: list[Json], usage: Json | None) -> Json:
+    return deepcopy(
+        {
+            "id": "answer-1",
+            "object": "response",
+            "model": "m-1",
+            "created_at": 1760000000,
+            "completed_at": None,
+            "status": status,
+            "error": None,
+            "incomplete_details": None,
+            "previous_response_id": "answer-0",
+            "service_tier": "default",
+            "output": output,
+            "usage": usage,
+        }
+    )
+
+
+_PIECE = {"type": "response.output_text.delta", "item_id": "msg-1", "output_index": 1}
+_TEXT = {"content_index": 0, "error": None}
+_OF_PARTS = (".content.*.type", ".content.*.text")
+_ANSWERED = _response("completed", [_SEARCHED, _said(TEXT)], _SPENT)
 
 RIGHT: Mapping[str, Right] = {
     "fireworks chat": _completions(
@@ -165,6 +247,12 @@ RIGHT: Mapping[str, Right] = {
     "fireworks text": _completions(fireworks.TEXT, chat=False),
     "pais chat": _completions(pais.CHAT, chat=True),
     "pais text": _completions(pais.TEXT, chat=False),
+    "pais agent": _completions(
+        pais_agent.AGENT_CHAT, chat=True, index_context_info=CONTEXTS, session_id="se-1"
+    ),
+    "pais agent text": _completions(
+        pais_agent.AGENT_TEXT, chat=False, index_context_info=CONTEXTS, session_id="se-1"
+    ),
     "perplexity": _completions(
         perplexity.CHAT,
         chat=True,
@@ -172,6 +260,22 @@ RIGHT: Mapping[str, Right] = {
         citations=[source["url"] for source in RESULTS],
         images=[{"image_url": "https://tea.example/leaf.png"}],
         related_questions=["Which pot?"],
+    ),
+    "perplexity agent": Right(
+        perplexity_agent.AGENT,
+        frozenset({"", "delta", "text", "type", "output", "status"})
+        | {f"output.*{place}" for place in ("", ".type", ".content", ".content.*", *_OF_PARTS)},
+        [
+            {"type": "response.created", "response": _response("in_progress", [], None)},
+            {"type": "response.output_item.done", "output_index": 0, "item": _SEARCHED},
+            {**_PIECE, **_TEXT, "sequence_number": 7, "delta": PIECES[0]},
+            {**_PIECE, **_TEXT, "sequence_number": 9, "delta": PIECES[1]},
+            {**_PIECE, **_TEXT, "type": "response.output_text.done", "text": TEXT},
+            {"type": "response.output_item.done", "output_index": 1, "item": _said(TEXT)},
+            {"type": "response.completed", "sequence_number": 12, "response": _ANSWERED},
+        ],
+        _ANSWERED,
+        values={"model": "perplexity/sonar", "web_search": False},
     ),
     "qaip": Right(
         qaip.COMPLETIONS,
@@ -208,6 +312,32 @@ RIGHT: Mapping[str, Right] = {
         {"event": "message", **_HEAD, "mode": "completion", "answer": TEXT, "metadata": _METADATA},
         reports=frozenset(),
     ),
+    "dify workflow": Right(
+        dify_workflow.RUN,
+        frozenset({"", "event", "data", "data.text", "data.status", "data.outputs"}),
+        [
+            {"event": "workflow_started", **_FLOW, "data": {"id": "w-1", "inputs": {}}},
+            {"event": "text_chunk", **_FLOW, "data": {"text": PIECES[0]}},
+            {"event": "node_finished", **_FLOW, "data": {"title": "Pot", "status": "succeeded"}},
+            {"event": "text_chunk", **_FLOW, "data": {"text": PIECES[1]}},
+            {"event": "workflow_finished", **_FLOW, "data": _DONE},
+        ],
+        None,
+        reports=frozenset(),
+    ),
+    "dify chat": Right(
+        dify_chat.CHAT,
+        frozenset({"", "event", "answer"}),
+        [
+            {"event": "message", **_TALK, "answer": PIECES[0]},
+            {"event": "agent_thought", **_TALK, "thought": "Hm.", "tool": "pot", "position": 1},
+            {"event": "agent_message", **_TALK, "answer": PIECES[1]},
+            {"event": "workflow_finished", **_TALK, "data": {"status": "succeeded"}},
+            {"event": "message_end", **_TALK, "metadata": _METADATA},
+        ],
+        {"event": "message", **_TALK, "mode": "chat", "answer": TEXT, "metadata": _METADATA},
+        reports=frozenset(),
+    ),
 }
 
 
@@ -226,14 +356,16 @@ def changed(body: Any, path: Path, value: Any) -> Any:
         return value
     copy = inner = deepcopy(body)
     for step in path[:-1]:
-        inner = inner.get(step) if isinstance(inner, dict) else inner[step]
+        inner = inner.get(step) if isinstance(inner, dict) else [*inner[step : step + 1], None][0]
         if inner is None:
             return copy
-    inner[path[-1]] = value
+    if isinstance(inner, dict) or path[-1] in range(len(inner)):
+        inner[path[-1]] = value
     return copy
 
 
 def in_place(path: str, *, whole: bool) -> tuple[str | int, ...]:
-    """Return a path as steps; SAID is where a whole answer and a chunk differ."""
-    steps = path.replace("SAID", "message" if whole else "delta").split(".")
+    """Return a path as steps; SAID and RUN are where a whole answer and an event differ."""
+    path = path.replace("SAID", "message" if whole else "delta")
+    steps = path.replace("RUN.", "" if whole else "response.").split(".")
     return tuple(int(step) if step.isdigit() else step for step in steps)

@@ -13,8 +13,11 @@ __all__ = ["NAN", "ROWS", "Row"]
 
 NAN, INF = float("nan"), float("inf")
 HUGE = 10**30
-COMPLETIONS = ("fireworks chat", "fireworks text", "pais chat", "pais text", "perplexity")
-CHATS = ("fireworks chat", "pais chat", "perplexity")
+AGENTS = ("pais agent", "pais agent text")
+TEXTS = ("fireworks text", "pais text")
+CHATS = ("fireworks chat", "pais chat", "pais agent", "perplexity")
+COMPLETIONS = (*CHATS, *TEXTS, "pais agent text")
+DIFYS = ("dify", "dify chat")
 
 
 @dataclass(frozen=True)
@@ -213,40 +216,40 @@ QAIP = [
 
 SOURCES = "metadata.retriever_resources"
 DIFY = [
-    Row(["dify"], "message_id", 7, {"id": "7", "message_id": "7"}),
-    Row(["dify"], "message_id", {}, left_out("message_id", id="answer-1")),
-    Row(["dify"], "task_id", 7, {"task_id": "7"}),
-    Row(["dify"], "created_at", "1760000000", {"created": 1760000000}),
-    Row(["dify"], "created_at", {}, left_out("created_at", created=None)),
-    Row(["dify"], "metadata", 7, left_out("metadata", usage=None, ranks=[])),
-    Row(["dify"], "metadata.usage", "none", left_out("metadata.usage", usage=None)),
-    Row(["dify"], "metadata.usage.prompt_tokens", "12", {"usage": (12, 3)}),
+    Row(DIFYS, "message_id", 7, {"id": "7", "message_id": "7"}),
+    Row(DIFYS, "message_id", {}, left_out("message_id", id="answer-1")),
+    Row(DIFYS, "task_id", 7, {"task_id": "7"}),
+    Row(DIFYS, "created_at", "1760000000", {"created": 1760000000}),
+    Row(DIFYS, "created_at", {}, left_out("created_at", created=None)),
+    Row(DIFYS, "metadata", 7, left_out("metadata", usage=None, ranks=[])),
+    Row(DIFYS, "metadata.usage", "none", left_out("metadata.usage", usage=None)),
+    Row(DIFYS, "metadata.usage.prompt_tokens", "12", {"usage": (12, 3)}),
     Row(
-        ["dify"],
+        DIFYS,
         "metadata.usage.completion_tokens",
         {},
         left_out("metadata.usage.completion_tokens", usage=(5, 0)),
     ),
-    Row(["dify"], SOURCES, {"a": 1}, left_out(SOURCES, ranks=[])),
-    Row(["dify"], f"{SOURCES}.1", 7, left_out(f"{SOURCES}.1", ranks=[1, 3])),
-    Row(["dify"], f"{SOURCES}.1", None, left_out(f"{SOURCES}.1", ranks=[1, 3])),
-    Row(["dify"], f"{SOURCES}.1.position", "2", {"ranks": [1, 2, 3]}),
-    Row(["dify"], f"{SOURCES}.1.position", {}, left_out(f"{SOURCES}.1.position", ranks=[1, 2, 3])),
-    Row(["dify"], f"{SOURCES}.1.score", "0.5", {"scores": [0.9, 0.5, 0.7]}),
-    Row(["dify"], f"{SOURCES}.1.score", 1, {"scores": [0.9, 1.0, 0.7]}),
+    Row(DIFYS, SOURCES, {"a": 1}, left_out(SOURCES, ranks=[])),
+    Row(DIFYS, f"{SOURCES}.1", 7, left_out(f"{SOURCES}.1", ranks=[1, 3])),
+    Row(DIFYS, f"{SOURCES}.1", None, left_out(f"{SOURCES}.1", ranks=[1, 3])),
+    Row(DIFYS, f"{SOURCES}.1.position", "2", {"ranks": [1, 2, 3]}),
+    Row(DIFYS, f"{SOURCES}.1.position", {}, left_out(f"{SOURCES}.1.position", ranks=[1, 2, 3])),
+    Row(DIFYS, f"{SOURCES}.1.score", "0.5", {"scores": [0.9, 0.5, 0.7]}),
+    Row(DIFYS, f"{SOURCES}.1.score", 1, {"scores": [0.9, 1.0, 0.7]}),
     *(
         Row(
-            ["dify"],
+            DIFYS,
             f"{SOURCES}.1.score",
             value,
             left_out(f"{SOURCES}.1.score", scores=[0.9, None, 0.7]),
         )
         for value in ("high", True, NAN, INF, 10**400, {})
     ),
-    Row(["dify"], f"{SOURCES}.1.segment_id", 7, {"sources": ["s-1", "7", "s-3"]}),
-    Row(["dify"], f"{SOURCES}.1.content", {}, left_out(f"{SOURCES}.1.content", ranks=[1, 2, 3])),
+    Row(DIFYS, f"{SOURCES}.1.segment_id", 7, {"sources": ["s-1", "7", "s-3"]}),
+    Row(DIFYS, f"{SOURCES}.1.content", {}, left_out(f"{SOURCES}.1.content", ranks=[1, 2, 3])),
     Row(
-        ["dify"],
+        DIFYS,
         f"{SOURCES}.1.doc_metadata",
         "none",
         left_out(
@@ -254,7 +257,86 @@ DIFY = [
             urls=["https://tea.example/1", None, "https://tea.example/3"],
         ),
     ),
-    Row(["dify"], "files", 7, left_out("files")),
+    Row(DIFYS, "files", 7, left_out("files")),
+    Row(DIFYS[1:], "conversation_id", 7, {"conversation_id": "7"}),
+    Row(DIFYS[1:], "conversation_id", {}, left_out("conversation_id")),
 ]
 
-ROWS = [*HEADS, *COUNTED, *PERPLEXITY, *QAIP, *DIFY]
+CONTEXTS = "index_context_info"
+PAIS = [
+    Row(AGENTS, "session_id", 7, {"session_id": "7"}),
+    Row(AGENTS, "session_id", {}, left_out("session_id")),
+    Row(AGENTS, CONTEXTS, "none", left_out(CONTEXTS, ranks=[])),
+    Row(AGENTS, f"{CONTEXTS}.1", 7, left_out(f"{CONTEXTS}.1", ranks=[1, 3])),
+    Row(AGENTS, f"{CONTEXTS}.1", None, left_out(f"{CONTEXTS}.1", ranks=[1, 3])),
+    Row(
+        AGENTS,
+        f"{CONTEXTS}.1.metadata",
+        7,
+        left_out(f"{CONTEXTS}.1.metadata", scores=[0.9, None, 0.7]),
+    ),
+    Row(AGENTS, f"{CONTEXTS}.1.metadata.score", "0.5", {"scores": [0.9, 0.5, 0.7]}),
+    *(
+        Row(
+            AGENTS,
+            f"{CONTEXTS}.1.metadata.score",
+            value,
+            left_out(f"{CONTEXTS}.1.metadata.score", scores=[0.9, None, 0.7]),
+        )
+        for value in ("high", True, NAN, INF, {})
+    ),
+    Row(
+        AGENTS,
+        f"{CONTEXTS}.1.text",
+        {},
+        left_out(
+            f"{CONTEXTS}.1.text", texts=["Leaves are dried, 1.", None, "Leaves are dried, 3."]
+        ),
+    ),
+]
+
+AGENT = ("perplexity agent",)
+FOUND = "output.0.results"
+
+
+def _of_run(path: str, value: Any, **found: Any) -> Row:
+    return Row(AGENT, f"RUN.{path}", value, found)
+
+
+RUN = [
+    _of_run("id", 7, id="7"),
+    _of_run("id", {}, **left_out("id", id=None)),
+    _of_run("model", ["m"], **left_out("model", model=None)),
+    _of_run("created_at", "1760000000", created=1760000000),
+    _of_run("created_at", "today", **left_out("created_at", created=None)),
+    _of_run("object", {"any": 1}),
+    _of_run("completed_at", {}),
+    _of_run("service_tier", [7], **left_out("service_tier")),
+    _of_run("previous_response_id", {}, **left_out("previous_response_id")),
+    _of_run("incomplete_details", 7, **left_out("incomplete_details")),
+    _of_run("usage", 7, **left_out("usage", usage=None)),
+    _of_run("usage", {}, usage=None),
+    _of_run("usage.input_tokens", "12", usage=(12, 3)),
+    _of_run("usage.input_tokens", 12.5, **left_out("usage.input_tokens", usage=(0, 3))),
+    _of_run("usage.total_tokens", None, total=8),
+    _of_run("usage.cost", "free", cost="free"),
+    _of_run("usage.cost", {"total_cost": NAN}, cost={"total_cost": None}),
+    _of_run("output.0.queries", 7, **left_out("output.0.queries")),
+    _of_run(FOUND, "none", **left_out(FOUND, ranks=[])),
+    _of_run(f"{FOUND}.1", 7, **left_out(f"{FOUND}.1", titles=["Leaf 1", "Leaf 3"])),
+    _of_run(f"{FOUND}.1", None, **left_out(f"{FOUND}.1", titles=["Leaf 1", "Leaf 3"])),
+    _of_run(f"{FOUND}.1.id", {}, **left_out(f"{FOUND}.1.id", ranks=[1, 2, 3])),
+    _of_run(
+        f"{FOUND}.1.url",
+        {"href": "https://tea.example"},
+        **left_out(f"{FOUND}.1.url", urls=["https://tea.example/1", None, "https://tea.example/3"]),
+    ),
+    _of_run(f"{FOUND}.0.title", 7, titles=["7", "Leaf 2", "Leaf 3"]),
+    _of_run("output.0.type", 7, **left_out("output.0.type", ranks=[])),
+    _of_run("output.0", "a word", **left_out("output.0", ranks=[])),
+    _of_run("output.1.role", 7),
+    _of_run("output.1.content.0.annotations", 7, **left_out("output.1.content.0.annotations")),
+    _of_run("output.1.content.0.annotations", [7], **left_out("output.1.content.0.annotations.0")),
+]
+
+ROWS = [*HEADS, *COUNTED, *PERPLEXITY, *QAIP, *DIFY, *PAIS, *RUN]

@@ -7,7 +7,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from pydantic import BaseModel
+from pydantic import ConfigDict, with_config
 from typing_extensions import TypedDict  # pydantic wants this one before Python 3.12
 
 from qaip_core.backend import Backend, Endpoint, Params
@@ -32,14 +32,15 @@ __all__ = [
 ]
 
 
-class StreamOptions(BaseModel, extra="forbid"):
+@with_config(ConfigDict(extra="forbid"))
+class StreamOptions(TypedDict, total=False):
     """What a stream carries besides the text.
 
     Parameters:
         include_usage: whether the token counts come at the end of the stream.
     """
 
-    include_usage: bool | None = None
+    include_usage: bool | None
 
 
 class _Function(TypedDict, total=False):
@@ -377,13 +378,27 @@ def without_stream_options(error: Exception, body: dict[str, Any]) -> dict[str, 
     return None
 
 
-def completions(backend: Backend, shape: Shape, params: type[Params], **more: Any) -> Endpoint:
-    """Return the endpoint of a service's text completions; ``more`` are further fields of it."""
+def completions(
+    backend: Backend,
+    shape: Shape,
+    params: type[Params],
+    *,
+    path: str = "/completions",
+    counted: bool = True,
+    **more: Any,
+) -> Endpoint:
+    """Return the endpoint of a service's text completions.
+
+    Parameters:
+        counted: whether streams are asked for their usage.
+        more: further fields of the endpoint.
+    """
 
     def encode(prompt: Prompt, given: dict[str, Any], stream: bool) -> dict[str, Any]:
-        return {**_streamed(given, stream), "prompt": as_text(prompt, backend.title)}
+        said = {"prompt": as_text(prompt, backend.title)}
+        return {**_streamed(given, stream=stream, counted=counted), **said}
 
-    return _endpoint(backend, shape, params, path="/completions", encode=encode, chat=False, **more)
+    return _endpoint(backend, shape, params, path=path, encode=encode, chat=False, **more)
 
 
 def chat(
@@ -391,31 +406,39 @@ def chat(
     shape: Shape,
     params: type[Params],
     as_turn: Callable[[Message], dict[str, Any]],
+    *,
+    path: str = "/chat/completions",
+    counted: bool = True,
     **more: Any,
 ) -> Endpoint:
-    """Return the endpoint of a service's chat; ``as_turn`` writes one message."""
+    """Return the endpoint of a service's chat.
+
+    Parameters:
+        as_turn: writes one message.
+        counted: whether streams are asked for their usage.
+        more: further fields of the endpoint.
+    """
 
     def encode(prompt: Prompt, given: dict[str, Any], stream: bool) -> dict[str, Any]:
-        return {**_streamed(given, stream), "messages": [as_turn(m) for m in as_turns(prompt)]}
+        said = {"messages": [as_turn(m) for m in as_turns(prompt)]}
+        return {**_streamed(given, stream=stream, counted=counted), **said}
 
-    path = "/chat/completions"
     return _endpoint(backend, shape, params, path=path, encode=encode, thinks=True, **more)
 
 
 def _endpoint(backend: Backend, shape: Shape, params: type[Params], **more: Any) -> Endpoint:
-    return Endpoint(
-        backend=backend,
-        params=params,
-        decode=partial(decode_whole, shape),
-        decoder=partial(ChunkDecoder, shape=shape),
-        required=("model",),
-        repair=without_stream_options,
-        **more,
-    )
+    common: dict[str, Any] = {
+        "decode": partial(decode_whole, shape),
+        "decoder": partial(ChunkDecoder, shape=shape),
+        "required": ("model",),
+        "repair": without_stream_options,
+    }
+    return Endpoint(backend=backend, params=params, **{**common, **more})
 
 
-def _streamed(params: dict[str, Any], stream: bool) -> dict[str, Any]:
-    """Return the parameters with what makes an answer a stream that ends with its usage."""
+def _streamed(params: dict[str, Any], *, stream: bool, counted: bool) -> dict[str, Any]:
+    """Return the parameters with what makes an answer a stream, that ends with its usage."""
     if stream:
-        return {"stream_options": {"include_usage": True}, **params, "stream": True}
+        usage = {"stream_options": {"include_usage": True}} if counted else {}
+        return {**usage, **params, "stream": True}
     return {k: v for k, v in params.items() if k != "stream_options"}

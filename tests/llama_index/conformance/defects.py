@@ -10,7 +10,15 @@ from typing import Any, NamedTuple
 from llama_index.core.base.response.schema import StreamingResponse
 from llama_index.core.llms import ChatMessage, ChatResponse
 
-from llama_index_qaip import CitationRetriever, CitedQueryEngine, Fireworks, Perplexity
+from llama_index_qaip import (
+    CitationRetriever,
+    CitedQueryEngine,
+    Fireworks,
+    FireworksEmbedding,
+    FireworksRerank,
+    Perplexity,
+    PerplexitySearchRetriever,
+)
 from llama_index_qaip._answers import ChatShape
 from llama_index_qaip.testing import Contract
 from qaip_core.structured import objects_in
@@ -18,9 +26,12 @@ from qaip_core.structured import objects_in
 from .test_conformance import (
     Ours,
     TestFireworks,
+    TestFireworksEmbedding,
+    TestFireworksRerank,
     TestPerplexity,
     TestPerplexityQueryEngine,
     TestPerplexityRetriever,
+    TestPerplexitySearchRetriever,
 )
 
 __all__ = ["DEFECTS", "Defect", "planted"]
@@ -257,6 +268,52 @@ class Waiting(CitationRetriever):
         return self._retrieve(query_bundle)
 
 
+class Keyed(PerplexitySearchRetriever):
+    """Shows its key."""
+
+    def __repr__(self) -> str:
+        return f"Keyed({self.api_key.get_secret_value()})"  # type: ignore[union-attr]
+
+
+class Giving(PerplexitySearchRetriever):
+    """Finds what it found before, once more."""
+
+    def _retrieve(self, query_bundle: Any) -> Any:
+        return [*super()._retrieve(query_bundle), *super()._retrieve(query_bundle)]
+
+
+class Unordered(FireworksEmbedding):
+    """Gives vectors as they come."""
+
+    def _get_text_embeddings(self, texts: list[str]) -> list[list[float]]:
+        return super()._get_text_embeddings(texts)[::-1]
+
+
+class Occupied(FireworksEmbedding):
+    """Waits in the loop."""
+
+    async def _aget_text_embedding(self, text: str) -> list[float]:
+        return self._get_text_embedding(text)
+
+
+class Overwriting(FireworksRerank):
+    """Writes scores into the nodes that it is given."""
+
+    def _postprocess_nodes(self, nodes: Any, query_bundle: Any = None) -> Any:
+        ranked = super()._postprocess_nodes(nodes, query_bundle)
+        for node in nodes:
+            node.score = 1.0
+        return ranked
+
+
+class Unheard(FireworksRerank):
+    """Tells nobody."""
+
+    @contextmanager
+    def _told(self, query: str, nodes: Any) -> Any:
+        yield []
+
+
 class Mute(CitedQueryEngine):
     """Tells handlers that a query ended, and not how."""
 
@@ -351,6 +408,12 @@ DEFECTS = [
     Defect(Shuffled, "test_ids_are_unique_and_stay_the_same", ("",)),
     Defect(Hiding, "test_a_failure_raises", ("", "cut")),
     Defect(Waiting, "test_retrieving_async_does_not_block_the_loop"),
+    Defect(Keyed, "test_the_key_is_in_no_form_of_it"),
+    Defect(Giving, "test_fusion_takes_it_beside_others", ("",)),
+    Defect(Unordered, "test_texts_go_in_batches_and_keep_their_order", ("",)),
+    Defect(Occupied, "test_embedding_async_does_not_block_the_loop"),
+    Defect(Overwriting, "test_the_nodes_that_were_given_stay_as_they_were", ("",)),
+    Defect(Unheard, "test_a_ranking_has_one_start_and_one_end_event", ("",)),
     Defect(Mute, "test_a_query_has_one_start_and_one_end_event", ("", False)),
     Defect(Plain, "test_metadata_of_a_stream_survive_a_router", ("",)),
     Defect(Plain, "test_an_answer_that_was_read_is_there_whole", ("",)),
@@ -365,6 +428,9 @@ _CONTRACTS: list[tuple[type[Any], type[Contract]]] = [
     (Perplexity, TestPerplexity),
     (CitationRetriever, TestPerplexityRetriever),
     (CitedQueryEngine, TestPerplexityQueryEngine),
+    (PerplexitySearchRetriever, TestPerplexitySearchRetriever),
+    (FireworksEmbedding, TestFireworksEmbedding),
+    (FireworksRerank, TestFireworksRerank),
 ]
 
 
@@ -376,5 +442,5 @@ def planted(kind: type[Any]) -> Any:
         own = {"streaming": fields.pop("streaming")} if "streaming" in fields else {}
         return kind(self.keep(Ours.make(self, url, **fields)), **own)
 
-    is_llm = issubclass(kind, (Fireworks, Perplexity))
-    return type("Planted", (contract,), {"kind": kind} if is_llm else {"make": make})()
+    of_an_llm = issubclass(kind, (CitationRetriever, CitedQueryEngine))
+    return type("Planted", (contract,), {"make": make} if of_an_llm else {"kind": kind})()

@@ -5,7 +5,14 @@ from typing import Any
 
 from llama_index_qaip.testing import Answer, Dialect, OpenAIDialect, Request, Source
 
-__all__ = ["DifyDialect", "FireworksDialect", "PAISDialect", "QaipDialect", "SonarDialect"]
+__all__ = [
+    "DifyDialect",
+    "FireworksDialect",
+    "PAISDialect",
+    "QaipDialect",
+    "SonarDialect",
+    "passage_id",
+]
 
 Json = dict[str, Any]
 
@@ -85,12 +92,13 @@ def _said(text: str, **more: Any) -> Json:
 
 def _cited(answer: Answer) -> list[Json]:
     return [
-        {"id": _id(s), "url": s.url, "title": s.title, "text": s.text, "page_number": 0}
+        {"id": passage_id(s), "url": s.url, "title": s.title, "text": s.text, "page_number": 0}
         for s in answer.sources
     ]
 
 
-def _id(source: Source) -> str:
+def passage_id(source: Source) -> str:
+    """Return the id of a passage, which stays the same."""
     return f"chunk-{len(source.url)}-{len(source.text)}"
 
 
@@ -101,7 +109,8 @@ class DifyDialect(Dialect):
         return bool(request.body.get("response_mode") == "streaming")
 
     def aside(self, request: Request) -> Json | None:
-        return {"result": "success"} if request.path.endswith("/stop") else None
+        told: Json = {"/stop": {"result": "success"}, "/upload": {"id": "file-1", "name": "a.png"}}
+        return told.get(request.path[request.path.rindex("/") :])
 
     def whole(self, answer: Answer, request: Request) -> Json:
         return _event("message", answer, answer=answer.text, metadata=_metadata(answer))
@@ -128,7 +137,7 @@ def _metadata(answer: Answer) -> Json:
     resources = [
         {
             "position": position,
-            "segment_id": _id(s),
+            "segment_id": passage_id(s),
             "document_id": "d",
             "document_name": s.title,
             "content": s.text,

@@ -4,6 +4,7 @@ import http.client
 import re
 import sys
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from inspect import get_annotations
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,13 +14,16 @@ import pytest
 
 from llama_index_qaip.testing import (
     Answer,
+    Bench,
     Contract,
+    EmbeddingContract,
     LLMContract,
     Loopback,
     OpenAIDialect,
     QueryEngineContract,
     Refusal,
     Request,
+    RerankContract,
     RetrieverContract,
     good_practice,
     needs,
@@ -37,7 +41,16 @@ def facts(contract: type) -> set[str]:
     return {name for base in contract.__mro__ for name in vars(base) if name.startswith("test_")}
 
 
-@pytest.mark.parametrize("contract", [LLMContract, RetrieverContract, QueryEngineContract])
+CONTRACTS = [
+    LLMContract,
+    RetrieverContract,
+    QueryEngineContract,
+    EmbeddingContract,
+    RerankContract,
+]
+
+
+@pytest.mark.parametrize("contract", CONTRACTS)
 def test_every_fact_is_tested_for_one_of_our_services(contract: type) -> None:
     heirs = [kind for kind in OURS if issubclass(kind, contract)]
     tested = {name for name in facts(contract) for kind in heirs if callable(getattr(kind, name))}
@@ -143,15 +156,24 @@ def service() -> Iterator[Loopback]:
         yield started
 
 
+@contextmanager
+def benched(contract: Any, service: Loopback) -> Iterator[Bench]:
+    """Give the bench of a contract, over the service that is there or one of its own."""
+    with ExitStack() as stack:
+        if contract.dialect is not Whole.dialect:
+            service = stack.enter_context(Loopback(contract.dialect()))
+        service.reset()
+        yield stack.enter_context(contract.over(service))
+        service.reset()
+
+
 @pytest.mark.parametrize("defect", DEFECTS, ids=str)
 def test_a_defect_fails_its_fact(defect: Defect, service: Loopback) -> None:
-    service.reset()
     contract = planted(defect.kind)
-    with contract.over(service) as bench:
-        # Any other error would be a slip of the suite's.
-        with pytest.raises((AssertionError, pytest.fail.Exception)):
-            getattr(contract, defect.fact)(bench, *defect.how)
-        service.reset()
+    # Any other error would be a slip of the suite's.
+    failing = pytest.raises((AssertionError, pytest.fail.Exception))
+    with benched(contract, service) as bench, failing:
+        getattr(contract, defect.fact)(bench, *defect.how)
     HELD.clear()
 
 
@@ -258,15 +280,18 @@ def test_the_retriever_and_the_engine_of_the_page_keep_theirs() -> None:
     kept(made["TestMyEngine"](), ("test_an_answer_that_was_read_is_there_whole", "a"))
 
 
+def test_the_embedding_model_and_the_reranker_of_the_page_keep_theirs() -> None:
+    made = example("vectors")
+    kept(made["TestMyEmbedding"](), ("test_no_text_asks_nothing", "a"))
+    kept(made["TestMyReranker"](), ("test_the_best_are_kept", "a"))
+
+
 def test_the_page_s_class_for_openai_s_protocol_has_flags_that_exist(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     elsewhere = SimpleNamespace(OpenAILike=object)  # of a package that is not installed here
     monkeypatch.setitem(sys.modules, "llama_index.llms.openai_like", elsewhere)
     assert issubclass(example("openai")["TestMyLLM"], LLMContract)
-
-
-CONTRACTS = [LLMContract, RetrieverContract, QueryEngineContract]
 
 
 def line(contract: type, name: str) -> str:

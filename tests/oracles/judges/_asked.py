@@ -2,10 +2,23 @@
 
 from typing import Any
 
-from ._judge import QUESTION
+from ._judge import ANSWER, QUESTION
 
-__all__ = ["CHAT", "EXTRACTIVE", "FORECAST", "FORM", "SCHEMA", "TOOLS"]
+__all__ = [
+    "CHAT",
+    "EMBEDDER",
+    "EXTRACTIVE",
+    "FORECAST",
+    "FORM",
+    "PASSAGES",
+    "RERANKER",
+    "SCHEMA",
+    "TOOLS",
+]
 
+EMBEDDER = "nomic-ai/nomic-embed-text-v1.5"
+RERANKER = "fireworks/qwen3-reranker-8b"
+PASSAGES = ["The ferry leaves at noon.", ANSWER]
 EXTRACTIVE = "accounts/sandbox/models/extractive"
 CHAT: Any = [{"role": "user", "content": QUESTION}]
 FORECAST: Any = [{"role": "user", "content": "What is the weather in Merrøw?"}]

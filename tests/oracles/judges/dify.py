@@ -149,6 +149,29 @@ def retrieve() -> Said:
 
 
 @judge.call("dify", *_ALL, cites=True)
+def retrieve_as_it_is_set() -> Said:
+    client = _completion(os.environ["DIFY_DATASET_API_KEY"])
+    body = _body(_completion().create_completion_message(_INPUTS, "blocking", _USER))
+    dataset = body["metadata"]["retriever_resources"][0]["dataset_id"]
+    how = {
+        "search_method": "semantic_search", "top_k": 1, "reranking_enable": False,
+        "score_threshold_enabled": True, "score_threshold": 0.01,
+    }  # fmt: skip
+    asked = {"query": QUESTION, "retrieval_model": how}
+    (record,) = _body(client._send_request("POST", f"/datasets/{dataset}/retrieve", asked))[
+        "records"
+    ]
+    assert record["score"] >= 0.01
+    return Said([record["segment"]["content"]], [record["segment"]["document"]["name"]])
+
+
+@judge.call("dify", "1.9", raises="RuntimeError", says="401")
+def retrieve_with_the_key_of_an_app() -> Said:
+    path = "/datasets/00000000-0000-4000-8000-000000000000/retrieve"
+    return Said([str(_body(_completion()._send_request("POST", path, {"query": QUESTION})))])
+
+
+@judge.call("dify", *_ALL, cites=True)
 def chat_blocking() -> Said:
     response = _chat().create_chat_message({}, QUESTION, _USER)
     body = _body(response)
@@ -161,6 +184,50 @@ def chat_streamed() -> Said:
     events = _events(_chat().create_chat_message({}, QUESTION, _USER, "streaming"))
     assert {event.get("conversation_id") for event in events} != {None}
     return _joined(events)
+
+
+@judge.call("dify", *_ALL, says="success")
+def chat_stop() -> Said:
+    client = _chat()
+    events = _events(client.create_chat_message({}, QUESTION, _USER, "streaming"))
+    path = f"/chat-messages/{events[0]['task_id']}/stop"
+    return Said([_body(client._send_request("POST", path, {"user": _USER}))["result"]])
+
+
+@judge.call("dify", *_ALL, says="success")
+def chat_feedback() -> Said:
+    client = _chat()
+    body = _body(client.create_chat_message({}, QUESTION, _USER))
+    return Said([_body(client.message_feedback(body["message_id"], "dislike", _USER))["result"]])
+
+
+@judge.call("dify", "1.9", cites=True)
+def chat_about_a_file() -> Said:
+    client = _chat()
+    picture = io.BytesIO(b"\x89PNG\r\n\x1a\n" + bytes(32))
+    uploaded = _body(client.file_upload(_USER, {"file": ("chart.png", picture, "image/png")}))
+    held = {"type": "image", "transfer_method": "local_file", "upload_file_id": uploaded["id"]}
+    return _said(_body(client.create_chat_message({}, QUESTION, _USER, files=[held])))
+
+
+@judge.call("dify", "1.9", cites=True, app="agent-chat")
+def chat_of_an_agent_streamed() -> Said:
+    events = _events(_chat().create_chat_message({}, QUESTION, _USER, "streaming"))
+    end = _said({"answer": "", **events[-1]})
+    said = [e["answer"] for e in events if e["event"] == "agent_message"]
+    return Said(said, end.sources, end.tokens)
+
+
+@judge.call("dify", "1.9", cites=True, app="advanced-chat")
+def chat_of_a_flow_streamed() -> Said:
+    return _joined(_events(_chat().create_chat_message({}, QUESTION, _USER, "streaming")))
+
+
+@judge.call("dify", "1.9", raises="RuntimeError", says="404")
+def chat_in_an_unknown_conversation() -> Said:
+    unknown = "00000000-0000-4000-8000-000000000000"
+    answer = _chat().create_chat_message({}, QUESTION, _USER, conversation_id=unknown)
+    return _said(_body(answer))
 
 
 @judge.call("dify", "1.9", says=ANSWER)
@@ -188,6 +255,35 @@ def chat_continued() -> Said:
     again = _body(client.create_chat_message({}, QUESTION, _USER, conversation_id=found))
     assert again["conversation_id"] == found
     return _said(again)
+
+
+_RUN = {"inputs": _INPUTS, "user": _USER}
+
+
+@judge.call("dify", *_ALL, says=ANSWER)
+def workflow_blocking() -> Said:
+    """The package has no call for it; its users send it through its own method."""
+    body = {**_RUN, "response_mode": "blocking"}
+    data = _body(_completion()._send_request("POST", "/workflows/run", body))["data"]
+    return Said([data["outputs"]["text"]])
+
+
+@judge.call("dify", *_ALL, says=ANSWER)
+@judge.call("dify", "1.9", says=ANSWER, crlf=True, unknown_event=True)
+def workflow_streamed() -> Said:
+    """As above; the events are read as those of an answer are."""
+    body = {**_RUN, "response_mode": "streaming"}
+    response = _completion()._send_request("POST", "/workflows/run", body, stream=True)
+    events = _events(response)
+    assert events[-1]["data"]["status"] == "succeeded"
+    return Said([e["data"]["text"] for e in events if e["event"] == "text_chunk"])
+
+
+@judge.call("dify", *_ALL, says="success")
+def workflow_stop() -> Said:
+    """As above."""
+    path = "/workflows/tasks/00000000-0000-4000-8000-000000000000/stop"
+    return Said([_body(_completion()._send_request("POST", path, {"user": _USER}))["result"]])
 
 
 @judge.call("dify", *_ALL, raises="RuntimeError", says="401")

@@ -3,8 +3,8 @@
 import os
 from typing import Any
 
-from ._asked import CHAT, EXTRACTIVE
-from ._judge import QUESTION, Judge, Said
+from ._asked import CHAT, EMBEDDER, EXTRACTIVE, PASSAGES, RERANKER
+from ._judge import ANSWER, QUESTION, Judge, Said
 
 __all__ = ["judge"]
 
@@ -75,3 +75,46 @@ def new_logprobs() -> Said:
     tokens = answer.choices[0].logprobs.content
     assert "".join(token.token for token in tokens) == answer.choices[0].message.content
     return Said([f"{len(tokens)} probabilities"])
+
+
+def _vectors(answer: Any, count: int, size: int) -> Said:
+    assert [item.index for item in answer.data] == list(range(count))
+    assert {len(item.embedding) for item in answer.data} == {size}
+    return Said([f"{len(answer.data)} vectors"], tokens=answer.usage.total_tokens)
+
+
+@judge.call("fireworks", *_ALL, says="2 vectors", counts=True)
+def embeddings() -> Said:
+    answer = _client().embeddings.create(EMBEDDER, input=PASSAGES, dimensions=8)
+    return _vectors(answer, 2, 8)
+
+
+@judge.call("fireworks", *_ALL, says="1 vectors", counts=True)
+async def embeddings_async() -> Said:
+    return _vectors(await _async_client().embeddings.acreate(EMBEDDER, input=ANSWER), 1, 768)
+
+
+@judge.call("fireworks", *_ALL, raises="InvalidRequestError", says="not found")
+def embeddings_of_an_unknown_model() -> Said:
+    answer = _client().embeddings.create("accounts/sandbox/models/unknown", input=ANSWER)
+    return _vectors(answer, 1, 768)
+
+
+def _ranked(answer: Any) -> Said:
+    scores = [document.relevance_score for document in answer.results]
+    assert scores == sorted(scores, reverse=True)
+    return Said([answer.results[0].text])
+
+
+@judge.call("fireworks", "classic", "2025")
+def ranking() -> Said:
+    return _ranked(_client().rerank.create(RERANKER, query=QUESTION, documents=PASSAGES))
+
+
+@judge.call("fireworks", "classic", "2025")
+async def ranking_async() -> Said:
+    answer = await _async_client().rerank.acreate(
+        RERANKER, query=QUESTION, documents=PASSAGES, top_n=1
+    )
+    assert len(answer.results) == 1
+    return _ranked(answer)

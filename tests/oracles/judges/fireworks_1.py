@@ -157,6 +157,24 @@ def chat_logprobs() -> Said:
     return Said([f"{len(tokens)} probabilities"])
 
 
+@judge.call("fireworks", "2026", says="tokens")
+def chat_token_ids() -> Said:
+    answer = _client().chat.completions.create(
+        model=EXTRACTIVE, messages=CHAT, return_token_ids=True, prompt_cache_key="lighthouse"
+    )
+    assert answer.prompt_token_ids
+    return Said([f"{len(answer.choices[0].token_ids)} tokens"])
+
+
+@judge.call("fireworks", "2026", says="tokens")
+def chat_token_ids_in_a_stream() -> Said:
+    parts = _client().chat.completions.create(
+        model=EXTRACTIVE, messages=CHAT, return_token_ids=True, stream=True
+    )
+    ids = [n for part in parts for c in part.choices for n in c.token_ids or []]
+    return Said([f"{len(ids)} tokens"])
+
+
 @judge.call("fireworks", *_ALL, says='{"town":"Merrøw"}')
 def tools() -> Said:
     answer = _client().chat.completions.create(model=EXTRACTIVE, messages=FORECAST, tools=TOOLS)

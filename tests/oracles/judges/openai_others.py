@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from ._asked import CHAT, EXTRACTIVE, FORECAST, FORM, TOOLS
+from ._asked import CHAT, EMBEDDER, EXTRACTIVE, FORECAST, FORM, PASSAGES, TOOLS
 from ._judge import ANSWER, QUESTION, Judge, Said
 from ._openai import arguments, client, joined, whole
 
@@ -14,8 +14,8 @@ _FIREWORKS = ("classic", "2025", "2026")
 _PERPLEXITY = ("seed", "2025-07", "2025-08", "2025-11", "2026-01", "2026-06", "2026-09")
 
 
-def _fireworks() -> Any:
-    return client(**arguments("FIREWORKS_API_BASE", "FIREWORKS_API_KEY"))
+def _fireworks(**more: Any) -> Any:
+    return client(**arguments("FIREWORKS_API_BASE", "FIREWORKS_API_KEY") | more)
 
 
 def _perplexity(path: str = "") -> Any:
@@ -82,6 +82,23 @@ def fireworks_models() -> Said:
 def fireworks_unknown_model() -> Said:
     model = "accounts/sandbox/models/unknown"
     return whole(_fireworks().chat.completions.create(model=model, messages=CHAT))
+
+
+@judge.call("fireworks", *_FIREWORKS, says="2 vectors", counts=True)
+def fireworks_embeddings() -> Said:
+    """This client asks for base64, and unpacks what its own types do not allow."""
+    packed = _fireworks(_strict_response_validation=False)
+    answer = packed.embeddings.create(model=EMBEDDER, input=PASSAGES)
+    assert {len(item.embedding) for item in answer.data} == {768}
+    return Said([f"{len(answer.data)} vectors"], tokens=answer.usage.total_tokens)
+
+
+@judge.call("fireworks", *_FIREWORKS, says="8 numbers")
+def fireworks_embeddings_as_floats() -> Said:
+    answer = _fireworks().embeddings.create(
+        model=EMBEDDER, input=QUESTION, dimensions=8, encoding_format="float"
+    )
+    return Said([f"{len(answer.data[0].embedding)} numbers"])
 
 
 @judge.call("perplexity", *_PERPLEXITY, cites=True, counts=True)

@@ -131,6 +131,16 @@ def embeddings_by_default() -> Said:
     return Said([f"{len(found.data)} vectors"])
 
 
+@judge.call("pais", *_ALL, says="2 vectors")
+async def embeddings_async() -> Said:
+    model = _model(_client(), "EMBEDDINGS")
+    async with _async_client() as pais:
+        found = await pais.embeddings.create(
+            model=model, input=["lamp", "ferry"], encoding_format="float"
+        )
+    return Said([f"{len(found.data)} vectors"])
+
+
 def _agent() -> str:
     found = [agent["id"] for agent in _client().get("/agents", cast_to=dict[str, Any])["data"]]
     return f"/agents/{found[0]}"
@@ -157,6 +167,31 @@ def agent_streamed() -> Said:
 
 def _cited_in(part: Any) -> list[str]:
     return _cited(part) if "index_context_info" in part.model_extra else []
+
+
+@judge.call("pais", *_ALL, cites=True, counts=True)
+def agent_completion() -> Said:
+    answer = _client(_agent()).completions.create(model="", prompt=QUESTION)
+    return Said([answer.choices[0].text], _cited(answer), answer.usage.total_tokens)
+
+
+@judge.call("pais", *_ALL, cites=True)
+@judge.call("pais", "seed", cites=True, citations="first")
+@judge.call("pais", "seed", cites=True, citations="every")
+def agent_completion_streamed() -> Said:
+    agent = _client(_agent(), **_LENIENT)
+    parts = list(agent.completions.create(model="", prompt=QUESTION, stream=True))
+    sources = [name for part in parts for name in _cited_in(part)]
+    return Said([choice.text for part in parts for choice in part.choices], sources)
+
+
+@judge.call("pais", *_ALL, cites=True)
+async def agent_async() -> Said:
+    agent = _agent()
+    async with _async_client() as pais:
+        made = pais.with_options(base_url=f"{str(pais.base_url).rstrip('/')}{agent}")
+        answer = await made.chat.completions.create(model="", messages=CHAT)
+    return whole(answer, _cited(answer))
 
 
 @judge.call("pais", *_ALL, says="4")

@@ -122,6 +122,52 @@ def response_in_the_background() -> Said:
     return Said([answer.output_text])
 
 
+@judge.call("perplexity", "2026-06", cites=True)
+def response_of_a_preset() -> Said:
+    answer = client().responses.create(preset="low", input=QUESTION)
+    assert answer.model
+    return Said([answer.output_text], _sources(answer))
+
+
+@judge.call("perplexity", "2026-06", cites=True)
+def response_of_a_filtered_search() -> Said:
+    tool: Any = {
+        "type": "web_search", "max_results": 5, "search_context_size": "low",
+        "filters": {"search_domain_filter": ["-other.example"]},
+    }  # fmt: skip
+    answer = client().responses.create(
+        model="perplexity/sonar", tools=[tool], input=QUESTION, instructions="Be brief.",
+        max_output_tokens=200, max_steps=3, language_preference="en", temperature=0.2,
+    )  # fmt: skip
+    return Said([answer.output_text], _sources(answer))
+
+
+@judge.call("perplexity", "2026-06")
+def response_to_a_conversation() -> Said:
+    turns: Any = [
+        {"type": "message", "role": "user", "content": "What does the ferry cost?"},
+        {"type": "message", "role": "assistant", "content": "I do not know."},
+        {"type": "message", "role": "user", "content": [{"type": "input_text", "text": QUESTION}]},
+    ]
+    return Said([client().responses.create(**{**_AGENT, "input": turns}).output_text])
+
+
+@judge.call("perplexity", "2026-06")
+def response_that_goes_on() -> Said:
+    perplexity = client()
+    first = perplexity.responses.create(**{**_AGENT, "input": "What does the ferry cost?"})
+    answer = perplexity.responses.create(**_AGENT, previous_response_id=first.id)
+    assert answer.previous_response_id == first.id
+    return Said([answer.output_text])
+
+
+@judge.call("perplexity", "2026-06", says="cancel")
+def response_cancelled() -> Said:
+    perplexity = client(_strict_response_validation=False)
+    run = perplexity.responses.create(**_AGENT, background=True)
+    return Said([perplexity.responses.cancel(run.id).status])
+
+
 @judge.call("perplexity", "2026-06", raises="NotFoundError", says="resource not found")
 def response_unknown() -> Said:
     unknown = "resp_00000000-0000-4000-8000-000000000000"

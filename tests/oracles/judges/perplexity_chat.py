@@ -167,6 +167,37 @@ async def search_several_async() -> Said:
     return Said([result.snippet for result in found.results], [r.url for r in found.results])
 
 
+@judge.call("perplexity", "2026-06", "retired", cites=True)
+async def search_async() -> Said:
+    async with async_client() as perplexity:
+        found = await perplexity.search.create(query=QUESTION)
+    return Said([result.snippet for result in found.results], [r.url for r in found.results])
+
+
+@judge.call("perplexity", "2026-06", cites=True)
+def search_with_every_filter() -> Said:
+    found = client().search.create(
+        query=QUESTION, max_results=5, max_tokens=5000, max_tokens_per_page=500, country="US",
+        search_domain_filter=["-other.example"], search_language_filter=["en"],
+        search_after_date_filter="01/01/2020", last_updated_after_filter="01/01/2020",
+        search_mode="web", display_server_time=True,
+    )  # fmt: skip
+    assert found.server_time
+    return Said([result.snippet for result in found.results], [r.url for r in found.results])
+
+
+@judge.call("perplexity", "2026-06", raises="APIStatusError", says="max_results")
+def search_for_too_many() -> Said:
+    found = client().search.create(query=QUESTION, max_results=21)
+    return Said([result.snippet for result in found.results])
+
+
+@judge.call("perplexity", "2026-06", raises="AuthenticationError", says="401")
+def search_with_a_wrong_key() -> Said:
+    found = client(api_key="wrong").search.create(query=QUESTION)
+    return Said([result.snippet for result in found.results])
+
+
 @judge.call("perplexity", "2026-06", says="perplexity/sonar")
 def models() -> Said:
     return Said([model.id for model in client().models.list().data])

@@ -136,6 +136,27 @@ async def search_async() -> Said:
         return _found(await client.search(query=QUESTION))
 
 
+@judge.call("qaip", "later", cites=True)
+def search_with_every_filter() -> Said:
+    column: Any = {"key": "file_type", "operator": "eq", "type": "string", "val": "md"}
+    found = _client().search(
+        query=QUESTION, limit=3, offset=0, tags=["harbour"], tag_filter_logic="AND",
+        source_types=["local_file"], file_types=["md"], date_from=1735639200,
+        domains=["lighthouse"], use_postfilter=True, principal_id="someone",
+        metadata_filter={"filters": [column]},
+    )  # fmt: skip
+    return _found(found)
+
+
+@judge.call("qaip", "later", says="no passage twice")
+def search_page_by_page() -> Said:
+    client = _client()
+    pages = [client.search(query="Merrøw", limit=1, offset=offset) for offset in range(3)]
+    ids = [content.id for page in pages for content in page.results]
+    assert len(ids) == len(set(ids)) > 1
+    return Said(["no passage twice"])
+
+
 @judge.call("qaip", "later", says="harbour")
 def tags() -> Said:
     return Said([tag.name for tag in _client().tags().tags])
@@ -154,6 +175,20 @@ def content() -> Said:
 def extract() -> Said:
     answer = _client().extract(schema=SCHEMA, prompt=QUESTION)
     return Said([answer.result["answer"]])
+
+
+@judge.call("qaip", "later", says="flashes twice every eleven seconds")
+async def extract_with_filters_async() -> Said:
+    async with _async_client() as client:
+        answer = await client.extract(
+            schema=SCHEMA, prompt=QUESTION, limit=3, file_types=["md"], tags=["harbour"]
+        )
+    return Said([answer.result["answer"]])
+
+
+@judge.call("qaip", "later", raises="NotFoundError")
+def content_unknown() -> Said:
+    return Said([_client().content("00000000-0000-4000-8000-000000000000").text])
 
 
 @judge.call("qaip", "later", cites=True)

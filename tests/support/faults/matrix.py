@@ -15,6 +15,7 @@ from support.faults.speech import SPEECHES, Speech
 from support.faults.subjects import SUBJECTS, Layer, Outcome, Subject
 
 __all__ = [
+    "KIN",
     "Row",
     "check",
     "incomplete",
@@ -135,8 +136,9 @@ def matrix(
 def spread(able: Sequence[Sequence[Subject]]) -> Iterator[Sequence[Subject]]:
     """Choose, of the subjects to which the rows of a table can happen, some for each row.
 
-    The whole core is asked, sync and async, for a whole answer or piece by piece in turn. Of the
-    classes of a framework each has its turn at least twice in a table, once sync and once async.
+    The whole core is asked, sync and async, for a whole answer or piece by piece in turn, but of
+    `KIN` one. Of the classes of a framework each has its turn at least twice in a table, once sync
+    and once async.
     """
     turns: Counter[Layer] = Counter()
     for place, subjects in enumerate(able):
@@ -154,8 +156,20 @@ def spread(able: Sequence[Sequence[Subject]]) -> Iterator[Sequence[Subject]]:
 FRAMEWORKS: Sequence[Layer] = ("langchain", "llama_index")
 
 
+KIN = frozenset(
+    {
+        ("pais", "agent-chat"),
+        ("pais", "agent-completions"),
+        ("dify", "chat-messages"),
+        ("dify", "workflows"),
+    }
+)
+"""Endpoints that are read as others of the same service are: thin tables ask them in turn."""
+
+
 def _endpoint_of(subject: Subject) -> object:
-    return subject.service, subject.operation, subject.is_async
+    endpoint = subject.service, subject.operation
+    return "kin" if endpoint in KIN else endpoint, subject.is_async
 
 
 def _class_of(subject: Subject) -> object:

@@ -29,7 +29,9 @@ _TITLES: Mapping[str, str] = {
     "fireworks": "Fireworks",
     "pais": "PAIS",
     "perplexity": "Perplexity",
+    "perplexity agent": "Perplexity's agent",
     "dify": "Dify",
+    "dify workflow": "Dify's workflows",
 }
 
 

@@ -1,6 +1,10 @@
 """What must not be shown, and calls that would show it."""
 
-from collections.abc import Callable
+import copy
+import pickle
+import pprint
+import traceback
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -17,11 +21,15 @@ __all__ = [
     "ECHO",
     "HEADER",
     "PROMPT",
+    "SHOWN",
     "Echoes",
+    "Show",
     "answer",
     "asking",
+    "forms",
     "holds",
     "spoken",
+    "with_values",
 ]
 
 HEADER = "hushed-header-77d1"
@@ -54,3 +62,64 @@ def asking(subject: Subject, **options: Any) -> Subject:
     way = subject.way
     asked = PROMPT if isinstance(way.question, str) else (ChatMessage(role="user", content=PROMPT),)
     return replace(subject, way=replace(way, question=asked, options={**way.options, **options}))
+
+
+# What may be made of an object
+
+Show = Callable[[Any], object]
+SHOWN: Mapping[str, Show] = {
+    "repr": repr,
+    "str": str,
+    "format": "{}".format,
+    "pprint": pprint.pformat,
+    "vars": lambda m: repr(vars(m)),
+    "fields": lambda m: repr(dict(m)),
+    "rich": lambda m: repr(list(m.__rich_repr__())),
+    "model_dump": lambda m: m.model_dump(),
+    "model_dump in JSON": lambda m: m.model_dump(mode="json", exclude_none=True),
+    "model_dump_json": lambda m: m.model_dump_json(),
+    "state": lambda m: m.__getstate__(),
+    "reduced": lambda m: m.__reduce_ex__(4),
+    "pickle": lambda m: pickle.dumps(m).decode("latin-1"),
+    "pickle of a copy": lambda m: pickle.dumps(copy.copy(m)).decode("latin-1"),
+    "pickle of a deep copy": lambda m: pickle.dumps(copy.deepcopy(m)).decode("latin-1"),
+    "copy": lambda m: repr(copy.copy(m)),
+    "deep copy": lambda m: repr(vars(copy.deepcopy(m))),
+    "model_copy": lambda m: repr(m.model_copy(update={"max_retries": 1})),
+}
+
+
+# What may be made of an error
+
+
+def forms(error: BaseException) -> Mapping[str, object]:
+    """All that may be made of an error: by printing, reporting, or sending it elsewhere."""
+    chain = list(_linked(error))
+    return {
+        "text": str(error),
+        "repr": repr(error),
+        "args": error.args,
+        "attributes": [repr(vars(link)) for link in chain],
+        "notes": [getattr(link, "__notes__", ()) for link in chain],
+        "chain": [f"{link!r} {link.args!r}" for link in chain],
+        "traceback": "".join(traceback.format_exception(error)),
+        "pickle": pickle.dumps(error).decode("latin-1"),
+        "copy": repr(vars(copy.copy(error))),
+        "response": _response_of(error),
+    }
+
+
+def _linked(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+def _response_of(error: BaseException) -> object:
+    response = getattr(error, "response", None)
+    return None if response is None else (response.text, response.headers.raw, vars(response))
+
+
+def with_values(error: BaseException) -> str:
+    """What reporters show that tell the values of each frame."""
+    return "".join(traceback.TracebackException.from_exception(error, capture_locals=True).format())

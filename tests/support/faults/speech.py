@@ -12,11 +12,16 @@ from support.fault_server import End, Framing, Reply, json_reply
 
 __all__ = [
     "DIFY",
+    "DIFY_CHAT",
+    "DIFY_WORKFLOW",
     "FIREWORKS_CHAT",
     "FIREWORKS_TEXT",
+    "PAIS_AGENT_CHAT",
+    "PAIS_AGENT_TEXT",
     "PAIS_CHAT",
     "PAIS_TEXT",
     "PERPLEXITY",
+    "PERPLEXITY_AGENT",
     "QAIP_LINES",
     "QAIP_RUN",
     "SOURCES",
@@ -142,6 +147,32 @@ class _Pais(_Completions):
         return {"detail": message}
 
 
+class _PaisAgent(_Pais):
+    """The same, with context chunks as sources in every event, and the session."""
+
+    sources = len(SOURCES)
+
+    def __init__(self, operation: str) -> None:
+        super().__init__("pais", operation)
+        self._chat = operation == "agent-chat"
+
+    def _head(self) -> Json:
+        chunks = [
+            {
+                "text": source["text"],
+                "metadata": {
+                    "document_id": f"00000000-0000-4000-8000-00000000000{number}",
+                    "score": 0.5,
+                    "origin_name": source["title"],
+                    "origin_ref": source["url"],
+                },
+            }
+            for number, source in enumerate(self.cited)
+        ]
+        session = "5f0c1d8e-53b2-4a73-9d3e-0a6f8f3b2c11"
+        return {**super()._head(), "index_context_info": chunks, "session_id": session}
+
+
 class _Perplexity(_Completions):
     """Sources and counts in every event, and no mark after the last."""
 
@@ -156,6 +187,62 @@ class _Perplexity(_Completions):
         results = [{"url": s["url"], "title": s["title"], "snippet": s["text"]} for s in self.cited]
         links = [s["url"] for s in self.cited]
         return {**super()._head(), "usage": COUNTS, "search_results": results, "citations": links}
+
+
+class _PerplexityAgent(Speech):
+    """The events of a run; the last one repeats all of it."""
+
+    name, service, operation = "perplexity agent", "perplexity", "agent"
+    ping, done = b": ping\n\n", b""
+    sources = len(SOURCES)
+
+    def piece(self, text: str) -> bytes:
+        return self.frame(
+            {
+                "type": "response.output_text.delta",
+                "sequence_number": 7,
+                "item_id": "msg-1",
+                "output_index": 1,
+                "content_index": 0,
+                "delta": text,
+            }
+        )
+
+    def end(self, text: str = "") -> bytes:
+        """The last frame, which repeats no text: what came before it, no frame knows."""
+        last = self.piece(text) if text else b""
+        ended = {"type": "response.completed", "sequence_number": 9, "response": self.body("")}
+        return last + self.frame(ended)
+
+    def body(self, text: str) -> Json:
+        results = [
+            {"id": n, "url": s["url"], "title": s["title"], "snippet": s["text"], "source": "web"}
+            for n, s in enumerate(self.cited, start=1)
+        ]
+        said = {"type": "output_text", "text": text, "annotations": []}
+        return {
+            "id": "answer-1",
+            "object": "response",
+            "model": "m",
+            "created_at": 1760000000,
+            "status": "completed",
+            "error": None,
+            "output": [
+                {"type": "search_results", "queries": ["q"], "results": results},
+                {
+                    "type": "message",
+                    "id": "msg-1",
+                    "role": "assistant",
+                    "status": "completed",
+                    "content": [said] if text else [],
+                },
+            ],
+            "usage": {"input_tokens": 5, "output_tokens": 3, "total_tokens": 8},
+        }
+
+    def failure(self, message: str, code: str = "boom", status: int = 500) -> Json:
+        error = {"message": message, "code": code}
+        return {"type": "response.failed", "sequence_number": 9, "error": error}
 
 
 class _QaipLines(Speech):
@@ -242,6 +329,39 @@ class _Dify(Speech):
         return {"usage": COUNTS, "retriever_resources": resources}
 
 
+class _DifyChat(_Dify):
+    """The same, in a conversation."""
+
+    name, operation = "dify chat", "chat-messages"
+
+    def _event(self, kind: str, **more: Any) -> Json:
+        conversation = "1c0b7f5e-2a94-4f0d-8f63-7d7e0c5a9b42"
+        return {**super()._event(kind, **more), "conversation_id": conversation}
+
+
+class _DifyWorkflow(_Dify):
+    """The events of a workflow, which writes text while it runs and gives out the whole."""
+
+    name, operation = "dify workflow", "workflows"
+    sources, counts = 0, False
+
+    def piece(self, text: str) -> bytes:
+        return self.frame(self._event("text_chunk", data={"text": text}))
+
+    def end(self, text: str = "") -> bytes:
+        last = self.piece(text) if text else b""
+        return last + self.frame(self._event("workflow_finished", data=self._outcome(text)))
+
+    def body(self, text: str) -> Json:
+        return {"task_id": "t-1", "workflow_run_id": "answer-1", "data": self._outcome(text)}
+
+    def _outcome(self, text: str) -> Json:
+        return {"id": "answer-1", "status": "succeeded", "outputs": {"text": text}, "error": None}
+
+    def _event(self, kind: str, **more: Any) -> Json:
+        return {"event": kind, "task_id": "t-1", "workflow_run_id": "answer-1", **more}
+
+
 QAIP_LINES = _QaipLines()
 QAIP_RUN = _QaipRun()
 FIREWORKS_CHAT = _Completions("fireworks", "chat")
@@ -250,6 +370,11 @@ PAIS_CHAT = _Pais("pais", "chat")
 PAIS_TEXT = _Pais("pais", "completions")
 PERPLEXITY = _Perplexity("perplexity", "chat")
 DIFY = _Dify()
+PERPLEXITY_AGENT = _PerplexityAgent()
+PAIS_AGENT_CHAT = _PaisAgent("agent-chat")
+PAIS_AGENT_TEXT = _PaisAgent("agent-completions")
+DIFY_CHAT = _DifyChat()
+DIFY_WORKFLOW = _DifyWorkflow()
 
 SPEECHES: Sequence[Speech] = (
     QAIP_LINES,
@@ -258,6 +383,11 @@ SPEECHES: Sequence[Speech] = (
     FIREWORKS_TEXT,
     PAIS_CHAT,
     PAIS_TEXT,
+    PAIS_AGENT_CHAT,
+    PAIS_AGENT_TEXT,
     PERPLEXITY,
+    PERPLEXITY_AGENT,
     DIFY,
+    DIFY_CHAT,
+    DIFY_WORKFLOW,
 )

@@ -397,6 +397,7 @@ _LI_CITING = (
         after=_read_engine_facts,
     ),
 )
+_LI_ALL = (*_LI_CHAT, *_LI_TEXT, *_LI_CITING)
 
 _Rows = Sequence[tuple[type[Any], str, str, Sequence[Way]]]
 _LC: _Rows = [
@@ -410,15 +411,23 @@ _LC: _Rows = [
     (langchain_qaip.PAISLLM, "pais", "completions", _LC_TEXT),
     (langchain_qaip.PerplexityLLM, "perplexity", "chat", _LC_TEXT),
     (langchain_qaip.DifyLLM, "dify", "completion-messages", _LC_TEXT),
+    (langchain_qaip.ChatPerplexityAgent, "perplexity", "agent", (*_LC_CHAT, *_LC_CITING)),
+    (langchain_qaip.ChatPAISAgent, "pais", "agent-chat", (*_LC_CHAT, *_LC_CITING)),
+    (langchain_qaip.PAISAgentLLM, "pais", "agent-completions", _LC_TEXT),
+    (langchain_qaip.ChatDifyConversation, "dify", "chat-messages", (*_LC_CHAT, *_LC_CITING)),
 ]
 _LI: _Rows = [
-    (llama_index_qaip.Qaip, "qaip", "completions", (*_LI_CHAT, *_LI_TEXT, *_LI_CITING)),
+    (llama_index_qaip.Qaip, "qaip", "completions", _LI_ALL),
     (llama_index_qaip.Fireworks, "fireworks", "chat", _LI_CHAT),
     (llama_index_qaip.Fireworks, "fireworks", "completions", _LI_TEXT),
     (llama_index_qaip.PAIS, "pais", "chat", _LI_CHAT),
     (llama_index_qaip.PAIS, "pais", "completions", _LI_TEXT),
-    (llama_index_qaip.Perplexity, "perplexity", "chat", (*_LI_CHAT, *_LI_TEXT, *_LI_CITING)),
-    (llama_index_qaip.Dify, "dify", "completion-messages", (*_LI_CHAT, *_LI_TEXT, *_LI_CITING)),
+    (llama_index_qaip.Perplexity, "perplexity", "chat", _LI_ALL),
+    (llama_index_qaip.Dify, "dify", "completion-messages", _LI_ALL),
+    (llama_index_qaip.PerplexityAgent, "perplexity", "agent", _LI_ALL),
+    (llama_index_qaip.PAISAgent, "pais", "agent-chat", (*_LI_CHAT, *_LI_CITING)),
+    (llama_index_qaip.PAISAgent, "pais", "agent-completions", _LI_TEXT),
+    (llama_index_qaip.DifyConversation, "dify", "chat-messages", _LI_ALL),
 ]
 
 
@@ -455,4 +464,8 @@ CORE2 = _core_subjects("httpx2")
 LANGCHAIN = _subjects("langchain", _LC)
 LLAMA_INDEX = _subjects("llama_index", _LI)
 SUBJECTS = [*CORE, *LANGCHAIN, *LLAMA_INDEX]
-BLOCKING = [_blocking(s) for s in SUBJECTS if s.service == "dify" and not s.streams]
+BLOCKING = [
+    _blocking(s)
+    for s in SUBJECTS
+    if s.service == "dify" and not s.streams and s.operation != "workflows"  # these give no text
+]

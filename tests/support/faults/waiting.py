@@ -11,7 +11,7 @@ from functools import partial
 from typing import Any, Protocol
 
 from support.fault_server import FaultServer, Recorded, Reply, json_reply
-from support.faults.matrix import Row
+from support.faults.matrix import KIN, Row
 from support.faults.speech import Speech
 from support.faults.subjects import Outcome, Subject
 
@@ -123,9 +123,10 @@ def few(subjects: Sequence[Subject], place: int) -> Sequence[Subject]:
     """
     kinds: dict[Any, list[Subject]] = {}
     for subject in subjects:
-        own = subject.is_async
+        own: object = subject.is_async
         if subject.layer == "core":
-            own = subject.service, subject.operation
+            endpoint = subject.service, subject.operation
+            own = "kin" if endpoint in KIN else endpoint
         text = subject.layer == "langchain" and "LLM." in subject.name
         kinds.setdefault((subject.layer, own, text), []).append(subject)
     return [found[(place * 5 + turn) % len(found)] for turn, found in enumerate(kinds.values())]

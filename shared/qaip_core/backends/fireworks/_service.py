@@ -11,7 +11,7 @@ __all__ = ["FIREWORKS"]
 
 
 def _normalise(url: str) -> str:
-    for ending in ("/chat/completions", "/completions", "/models"):
+    for ending in ("/chat/completions", "/completions", "/models", "/embeddings", "/rerank"):
         url = url.removesuffix(ending)
     if urlsplit(url).path == "" and urlsplit(url).hostname == "api.fireworks.ai":
         return url + "/inference/v1"

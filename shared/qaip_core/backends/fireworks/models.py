@@ -48,7 +48,8 @@ def listed(models: Sequence[ModelInfo], name: str | None) -> ModelInfo:
     for model in models:
         if model.id == name:
             return model
-    raise NotFoundError(f"the service lists no model {name!r}", service=FIREWORKS.name)
+    told = f"the service lists no model {name!r}: list_models() tells which there are"
+    raise NotFoundError(told, service=FIREWORKS.name)
 
 
 MODELS = Operation(backend=FIREWORKS, path="/models", decode=_models)

@@ -5,12 +5,13 @@ from __future__ import annotations
 from urllib.parse import urlsplit
 
 from qaip_core.backend import Backend
-from qaip_core.errors import ContextOverflowError, ModelNotReadyError
+from qaip_core.errors import AuthenticationError, ContextOverflowError, ModelNotReadyError
 from qaip_core.report import Rule
 
-__all__ = ["PAIS"]
+__all__ = ["PAIS", "control_base"]
 
-_PATH = "/api/v1/compatibility/openai/v1"
+_OPENAI = "/compatibility/openai/v1"
+_PATH = f"/api/v1{_OPENAI}"
 
 
 def _normalise(url: str) -> str:
@@ -18,7 +19,16 @@ def _normalise(url: str) -> str:
         url = url.removesuffix(ending)
     if urlsplit(url).path == "":
         return url + _PATH
-    return url + "/compatibility/openai/v1" if url.endswith("/api/v1") else url
+    return url + _OPENAI if url.endswith("/api/v1") else url
+
+
+def control_base(url: str) -> str:
+    """Return where knowledge bases are, beside the calls of the OpenAI API.
+
+    Parameters:
+        url: the base URL of those; one that does not end as theirs is taken for the other.
+    """
+    return f"{url.removesuffix(_OPENAI)}/control" if url.endswith(_OPENAI) else url
 
 
 PAIS = Backend(
@@ -27,6 +37,7 @@ PAIS = Backend(
     base_url=None,
     key_env=("PAIS_API_KEY", "PAIS_ACCESS_TOKEN"),
     url_env=("PAIS_BASE_URL",),
+    verify_env=("PAIS_VERIFY_SSL",),
     docs="an OpenID Connect access token of your site",
     key_required=False,  # some sites run without authentication
     normalise_url=_normalise,
@@ -38,5 +49,17 @@ PAIS = Backend(
             hint="The model endpoint is starting: try again later.",
         ),
         Rule(ContextOverflowError, status=(400,), text="input tokens .* context length"),
+        Rule(
+            code=("AGENT_COMPLETION_FAILED",),
+            hint="If it stays so, look at the settings of the agent: those that are null "
+            "(completion_role, session_max_length, ...) are reported to fail.",
+        ),
+        Rule(
+            AuthenticationError,
+            status=(401,),
+            hint="Check the access token, which lives for minutes: pass api_key=..., best a "
+            "callable that returns a fresh one (such as qaip_core.tokens.OpenIDToken), or set "
+            "{env}.",
+        ),
     ),
 )

@@ -3,10 +3,8 @@
 Vendor page: https://developer.broadcom.com/xapis/vmware-private-ai-services-api/latest/
 """
 
-from __future__ import annotations
-
 from functools import partial
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import Field
 
@@ -15,12 +13,30 @@ from qaip_core.backends._openai import Shape, StreamOptions, WireChunk, chat, co
 from qaip_core.backends._prompts import turn
 from qaip_core.backends.pais._service import PAIS
 
-__all__ = ["CHAT", "TEXT", "PaisParams"]
+__all__ = ["CHAT", "TEXT", "PaisParams", "Sampling"]
 
 _SHAPE = Shape(WireChunk, PAIS.rules)
 
 
-class PaisParams(Params):
+class Sampling(Params):
+    """How an answer is made, by a model or by an agent; see `PaisParams`."""
+
+    model: str | None = None
+    temperature: Annotated[float, Field(ge=0, le=2)] | None = None
+    n: Annotated[int, Field(ge=1)] | None = None
+    stop: Stops = None
+    max_tokens: Annotated[int, Field(ge=1)] | None = None
+    max_completion_tokens: Annotated[int, Field(ge=1)] | None = None
+    seed: int | None = None
+    top_p: Annotated[float, Field(ge=0, le=1)] | None = None
+    top_k: Annotated[int, Field(ge=1)] | None = None
+    presence_penalty: Annotated[float, Field(ge=-2, le=2)] | None = None
+    frequency_penalty: Annotated[float, Field(ge=-2, le=2)] | None = None
+    response_format: dict[str, Any] | None = None
+    stream_options: StreamOptions | None = None
+
+
+class PaisParams(Sampling):
     """Parameters of completions and chat completions.
 
     Parameters:
@@ -31,15 +47,14 @@ class PaisParams(Params):
         max_tokens: tokens of the answer, at least 1. Engines cut at 16 where it is not given.
         seed: for repeatable answers, as far as the engine supports it.
         stream_options: what a stream carries; usage is asked for unless this is given.
-    """
+        max_completion_tokens: tokens of the answer, at least 1; the later name of ``max_tokens``.
+        top_p: only the likeliest tokens that sum up to this probability, 0 to 1.
+        top_k: only so many of the likeliest tokens, at least 1.
+        presence_penalty, frequency_penalty: against repetition, -2 to 2.
+        response_format: the format of the answer, as the OpenAI API writes it.
 
-    model: str | None = None
-    temperature: Annotated[float, Field(ge=0, le=2)] | None = None
-    n: Annotated[int, Field(ge=1)] | None = None
-    stop: Stops = None
-    max_tokens: Annotated[int, Field(ge=1)] | None = None
-    seed: int | None = None
-    stream_options: StreamOptions | None = None
+    The last six came with release 9.1.1; what an older site does with them is not documented.
+    """
 
 
 TEXT = completions(PAIS, _SHAPE, PaisParams)

@@ -8,11 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from itertools import groupby
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
-from pydantic import AfterValidator, Field, model_validator
-
-from qaip_core.backend import Endpoint, Params, Wire
+from qaip_core.backend import Endpoint, Wire
 from qaip_core.backends._openai import (
     ChunkDecoder,
     Shape,
@@ -22,7 +20,8 @@ from qaip_core.backends._openai import (
     to_choice,
 )
 from qaip_core.backends._prompts import as_turns, parts_of
-from qaip_core.backends.perplexity._service import PERPLEXITY, Result, USDate
+from qaip_core.backends.perplexity._service import PERPLEXITY, Result
+from qaip_core.backends.perplexity.chat_params import FORMATS, PerplexityParams
 from qaip_core.errors import (
     InvalidParameterError,
     MalformedResponseError,
@@ -41,82 +40,14 @@ from qaip_core.types import (
     Prompt,
 )
 
+if TYPE_CHECKING:  # few answers tell of steps
+    from qaip_core.backends.perplexity._thoughts import Thoughts
+
 __all__ = ["CHAT", "PerplexityParams"]
 
 
-def _format(value: dict[str, Any]) -> dict[str, Any]:
-    if value.get("type") not in _FORMATS | {"text"}:
-        raise ValueError('its type is "json_schema" (with a schema) or "regex"')
-    return value
-
-
-_FORMATS = frozenset({"json_schema", "regex"})
+_STEPS = b'"reasoning_steps"'
 _PARTS = frozenset({"image_url", "file_url", "pdf_url", "video_url"})
-
-
-class PerplexityParams(Params):
-    """Parameters of Perplexity's chat completions.
-
-    Parameters:
-        model: such as "sonar"; sent as it is.
-        max_tokens: tokens of the answer, 1 to 128,000; prompt and answer share the window.
-        temperature: 0 up to, not including, 2. The service's default is 0.2.
-        top_p: 0 to 1. The service's default is 0.9.
-        top_k: 0 (off) to 2048.
-        presence_penalty: -2 to 2; not together with frequency_penalty.
-        frequency_penalty: above 0, where 1 means none (it multiplies).
-        search_domain_filter: domains to search, or with a leading "-" to leave out; at most 20
-            (3 in the first version of the API).
-        search_recency_filter: how old a source may be.
-        return_images: whether the answer brings images; closed beta.
-        return_related_questions: whether it brings further questions; closed beta.
-        response_format: {"type": "json_schema", "json_schema": {"schema": ...}}, or a regex.
-        reasoning_effort: how long a reasoning model thinks.
-        search_mode: which index is searched.
-        search_after_date_filter, search_before_date_filter: when a source was published,
-            MM/DD/YYYY.
-        last_updated_after_filter, last_updated_before_filter: when it last changed, MM/DD/YYYY.
-        search_language_filter: languages of the sources, ISO 639-1.
-        language_preference: language of the answer.
-        disable_search: whether to answer without searching.
-        enable_search_classifier: whether the service decides if it searches.
-        web_search_options: {"search_context_size": "low" | "medium" | "high", ...}.
-        image_domain_filter, image_format_filter: which images are returned.
-
-    Those from ``response_format`` on came after the first version of the API.
-    """
-
-    model: str | None = None
-    max_tokens: Annotated[int, Field(ge=1, le=128_000)] | None = None
-    temperature: Annotated[float, Field(ge=0, lt=2)] | None = None
-    top_p: Annotated[float, Field(ge=0, le=1)] | None = None
-    top_k: Annotated[int, Field(ge=0, le=2048)] | None = None
-    presence_penalty: Annotated[float, Field(ge=-2, le=2)] | None = None
-    frequency_penalty: Annotated[float, Field(gt=0)] | None = None
-    search_domain_filter: Annotated[list[str], Field(max_length=20)] | None = None
-    search_recency_filter: Literal["hour", "day", "week", "month", "year"] | None = None
-    return_images: bool | None = None
-    return_related_questions: bool | None = None
-    response_format: Annotated[dict[str, Any], AfterValidator(_format)] | None = None
-    reasoning_effort: Literal["minimal", "low", "medium", "high"] | None = None
-    search_mode: Literal["web", "academic", "sec"] | None = None
-    search_after_date_filter: USDate | None = None
-    search_before_date_filter: USDate | None = None
-    last_updated_after_filter: USDate | None = None
-    last_updated_before_filter: USDate | None = None
-    search_language_filter: list[str] | None = None
-    language_preference: str | None = None
-    disable_search: bool | None = None
-    enable_search_classifier: bool | None = None
-    web_search_options: dict[str, Any] | None = None
-    image_domain_filter: list[str] | None = None
-    image_format_filter: list[str] | None = None
-
-    @model_validator(mode="after")
-    def _one_penalty(self) -> PerplexityParams:
-        if self.presence_penalty is not None and self.frequency_penalty is not None:
-            raise ValueError("presence_penalty and frequency_penalty exclude each other")
-        return self
 
 
 class _Chunk(WireChunk, total=False):
@@ -172,6 +103,7 @@ class _Decoder(ChunkDecoder):
         self._later: list[str] = []  # the text after what is known; joined only if that is asked
         self._outline = Outline(self._parts)
         self._unread = b""
+        self._thoughts: Thoughts | None = None
 
     def feed(self, event: Event) -> Increment | None:
         """Return what an event adds to the answer."""
@@ -182,10 +114,21 @@ class _Decoder(ChunkDecoder):
             self._later.append(text)
             return text
         self._catch_up()
+        thinks = _STEPS in data
+        speaks = thinks and bool(self._known or any(self._later))
         increment = super().feed(event)
+        if thinks and (thought := self._thought(data)):
+            return increment if speaks or increment is None else _after(thought, increment)
         if isinstance(increment, str):
             self._outline.learn(data)
         return increment
+
+    def _thought(self, data: bytes) -> str:
+        """Return what an event adds to the reasoning, which stands before the text."""
+        from qaip_core.backends.perplexity._thoughts import Thoughts
+
+        self._thoughts = self._thoughts or Thoughts()
+        return self._thoughts.read(data, self._notes)
 
     def _text_of(self, data: bytes) -> str | None:  # noqa: ARG002
         return None  # events that differ in less than the outline allows are rare here
@@ -238,7 +181,28 @@ class _Decoder(ChunkDecoder):
     def rest(self) -> Completion:
         """Return what is known besides the text."""
         self._catch_up()
-        return super().rest()
+        known = super().rest()
+        if self._thoughts and self._thoughts.steps:
+            known.metadata["reasoning_steps"] = self._thoughts.steps
+        return known
+
+
+def _after(thought: str, increment: Increment) -> Completion:
+    """Return an increment with what was thought before it."""
+    if isinstance(increment, str):
+        return Completion([Choice(increment, reasoning=thought)])
+    increment.choices[0].reasoning += thought
+    return increment
+
+
+def _decode(body: Any) -> Completion:
+    """Return a whole answer."""
+    answer = decode_whole(_SHAPE, body)
+    if not any("reasoning_steps" in (choice.get("message") or ()) for choice in body["choices"]):
+        return answer
+    from qaip_core.backends.perplexity._thoughts import with_steps
+
+    return with_steps(answer, body)
 
 
 def _encode(prompt: Prompt, params: dict[str, Any], stream: bool) -> dict[str, Any]:
@@ -304,12 +268,12 @@ CHAT = Endpoint(
     path="/chat/completions",
     params=PerplexityParams,
     encode=_encode,
-    decode=lambda body: decode_whole(_SHAPE, body),
+    decode=_decode,
     decoder=_Decoder,
     required=("model",),
     cites=True,
     thinks=True,
     parts=_PARTS,
-    formats=_FORMATS,
+    formats=FORMATS,
     contexts=_CONTEXTS,
 )

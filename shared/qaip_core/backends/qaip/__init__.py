@@ -5,6 +5,7 @@ which are imported when they are used.
 """
 
 from qaip_core.backends.qaip._service import QAIP, FileType, SourceType
-from qaip_core.backends.qaip.completions import COMPLETIONS, QaipParams
+from qaip_core.backends.qaip.completions import COMPLETIONS
+from qaip_core.backends.qaip.params import QaipParams
 
 __all__ = ["COMPLETIONS", "QAIP", "FileType", "QaipParams", "SourceType"]

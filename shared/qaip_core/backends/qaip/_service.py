@@ -1,9 +1,7 @@
 """Qaip as a service: where it is, what its errors mean, and what its calls share."""
 
-from __future__ import annotations
-
 from datetime import UTC, date, datetime, time
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
 from pydantic import AfterValidator, BeforeValidator
 
@@ -35,8 +33,19 @@ QAIP = Backend(
     rules=(
         Rule(code=("REDACTION_FAILED",), retry=False),
         Rule(
+            code=("UNKNOWN_REDACTION_POLICY",),
+            hint="Check redaction_policy_id; nothing was answered without redaction.",
+        ),
+        Rule(
+            code=("THREAD_ADVANCED",),
+            retry=False,
+            hint="The conversation has gone on in the meantime: read it again.",
+        ),
+        Rule(status=(409,), retry=False),
+        Rule(
             status=(403,),
-            hint="The key may lack the scope inference:run, or the account its credits.",
+            hint="The key may lack the scope (inference:run for answers and conversations, "
+            "knowledge:read for all else), or the account its credits.",
         ),
     ),
     named_headers={"x-request-id": "request_id", "x-conversation-id": "conversation_id"},
@@ -44,7 +53,12 @@ QAIP = Backend(
 
 
 def _unix(value: Any) -> Any:
-    """Return Unix seconds for a date (midnight) or datetime; both UTC unless they say else."""
+    """Return Unix seconds for a day (midnight) or a time, UTC unless they say else."""
+    if isinstance(value, str) and not value.isdigit():
+        try:
+            value = datetime.fromisoformat(value)
+        except ValueError:
+            raise ValueError("a day is written as text such as 2026-01-31") from None
     if isinstance(value, date) and not isinstance(value, datetime):
         value = datetime.combine(value, time())
     if isinstance(value, datetime):
@@ -54,13 +68,16 @@ def _unix(value: Any) -> Any:
 
 def _recent(value: int) -> int:
     if value < _FIRST_DATE:
-        raise ValueError(f"Input should be greater than or equal to {_FIRST_DATE}")
+        raise ValueError(f"the service takes none before 2024-12-31T10:00Z ({_FIRST_DATE})")
     return value
 
 
 _FIRST_DATE = 1_735_639_200
-Since: TypeAlias = Annotated[int | date, AfterValidator(_recent), BeforeValidator(_unix)]
-"""Unix seconds; a date or datetime is translated."""
+if TYPE_CHECKING:
+    Since: TypeAlias = int | date | str
+else:
+    Since = Annotated[int, AfterValidator(_recent), BeforeValidator(_unix)]
+"""Unix seconds; a date, a datetime, or either as ISO 8601 text, is translated."""
 
 
 class Content(Wire, extra="allow"):

@@ -13,6 +13,7 @@ from .messages import conversations, feedback, messages, rename
 from .refusals import BASE_PATH, DATASET_KEY, authorize, error_event, failed
 from .sending import ping_of
 from .switches import DifySwitches, Variable
+from .workflows import run_workflow, stop_workflow
 
 __all__ = ["DIFY", "DifySwitches", "Variable"]
 
@@ -36,6 +37,8 @@ DIFY = Service(
         Route("POST", "/completion-messages/{task_id}/stop", stop_completion, _APP_KEY),
         Route("POST", "/chat-messages", chat, _APP_KEY),
         Route("POST", "/chat-messages/{task_id}/stop", stop_chat, _APP_KEY),
+        Route("POST", "/workflows/run", run_workflow, _APP_KEY),
+        Route("POST", "/workflows/tasks/{task_id}/stop", stop_workflow, _APP_KEY),
         Route("POST", "/files/upload", upload, _APP_KEY),
         Route("POST", "/messages/{message_id}/feedbacks", feedback, _APP_KEY),
         Route("GET", "/messages", messages, _APP_KEY),

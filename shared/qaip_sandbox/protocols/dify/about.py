@@ -15,7 +15,7 @@ from .switches import DifySwitches
 __all__ = ["info", "parameters", "welcome"]
 
 _OFF: Json = {"enabled": False}
-_COMPLETIONS = ("any", "completion")
+_BY_FORM = ("any", "completion", "workflow")
 
 
 async def welcome(call: Call) -> Response:
@@ -46,7 +46,7 @@ async def info(call: Call) -> Response:
 async def parameters(call: Call) -> Response:
     """Tell the app's form and what it can do."""
     switches = call.switched(DifySwitches)
-    form = variables(switches, chat=switches.app not in _COMPLETIONS)
+    form = variables(switches, chat=switches.app not in _BY_FORM)
     image = {
         "enabled": switches.vision,
         "number_limits": MOST_IMAGES,

@@ -27,7 +27,7 @@ from .scripts import script_of
 from .sending import cut_short, held, stream
 from .switches import DifySwitches
 
-__all__ = ["chat", "complete", "stop_chat", "stop_completion"]
+__all__ = ["chat", "complete", "stop", "stop_chat", "stop_completion", "whole"]
 
 
 async def complete(call: Call) -> Response:
@@ -42,15 +42,16 @@ async def chat(call: Call) -> Response:
 
 async def stop_completion(call: Call) -> Response:
     """Stop a run of a completion app."""
-    return _stop(call, COMPLETION)
+    return stop(call, COMPLETION)
 
 
 async def stop_chat(call: Call) -> Response:
     """Stop a run of a chat app."""
-    return _stop(call, CHAT)
+    return stop(call, CHAT)
 
 
-def _stop(call: Call, app: App) -> Response:
+def stop(call: Call, app: App) -> Response:
+    """Stop a run of an app of this kind."""
     switches = call.switched(DifySwitches)
     user = user_of(switches, json_body(call))
     check_kind(switches, app)
@@ -72,7 +73,7 @@ async def _answered(call: Call, app: App) -> Response:
         asked = _asked(call, app, run, fields, streaming=streaming)
         answered = await _said(call, app, run, asked)
         if not streaming:
-            return await _whole(call, answered)
+            return await whole(call, answered)
         frames = await held(stream(answered, call.pace, call.record))
         return Stream(frames, headers=headers(switches))
 
@@ -134,7 +135,7 @@ async def _said(call: Call, app: App, run: Run, asked: _Asked) -> Answered:
     return answered
 
 
-async def _whole(call: Call, answered: Answered) -> Response:
+async def whole(call: Call, answered: Answered) -> Response:
     """Wait for a blocking answer, as long as the app, and Dify Cloud's proxy, let it run."""
     switches, proxied = answered.switches, profile_of(answered.switches).proxied
     limits = [switches.max_execution, switches.cut_after if proxied else None]

@@ -10,10 +10,10 @@ from .bodies import Argument, uuid_or_empty
 from .refusals import refusal
 from .switches import DifySwitches
 
-__all__ = ["CHAT", "COMPLETION", "App", "check_kind", "mode_of"]
+__all__ = ["CHAT", "COMPLETION", "WORKFLOW", "App", "check_kind", "mode_of"]
 
 
-# The two models are named as the service's own, because the texts of their errors name them.
+# The models are named as the service's own, because the texts of their errors name them.
 class CompletionRequestPayload(BaseModel):
     """What the newer releases take for a completion app."""
 
@@ -40,6 +40,14 @@ class ChatRequestPayload(BaseModel):
             return uuid_or_empty(value) or None
         except ValueError:
             raise ValueError("conversation_id must be a valid UUID") from None
+
+
+class WorkflowRunPayload(BaseModel):
+    """What the newer releases take for a workflow app."""
+
+    inputs: dict[str, Any]
+    files: list[dict[str, Any]] | None = None
+    response_mode: Literal["blocking", "streaming"] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +87,17 @@ CHAT = App(
     ChatRequestPayload,
     frozenset({"any", "chat", "agent-chat", "advanced-chat"}),
     (400, "not_chat_app", "Please check if your app mode matches the right API route."),
+)
+WORKFLOW = App(
+    "workflow",
+    (
+        Argument("inputs", dict, "Input parameters for workflow", required=True),
+        Argument("files", list),
+        Argument("response_mode", str, "Response mode", choices=_MODES, default="blocking"),
+    ),
+    WorkflowRunPayload,
+    frozenset({"any", "workflow"}),
+    (400, "not_workflow_app", "Please check if your app mode matches the right API route."),
 )
 
 

@@ -17,6 +17,7 @@ __all__ = ["BODIES", "STATUSES", "STREAMS", "STREAM_BODIES", "WHOLES"]
 _PAGE = html_reply(200)
 _LINES = QAIP_LINES.name
 _QAIP_JSON = {"qaip": malformed()}  # there a body that is called JSON is read as one answer
+_OUTPUTS = {"dify workflow": whole("")}  # it holds what the app gives out, and no text
 _EMPTY = malformed("", "an empty body")
 
 _PLAIN: Mapping[str, Any] = {"content_type": "text/plain; charset=utf-8"}
@@ -200,6 +201,7 @@ STREAM_BODIES: Sequence[Row] = [
         "a whole answer in the place of a stream",
         lambda s: json_reply(s.body("tea")),
         whole("tea"),
+        but=_OUTPUTS,
     ),
 ]
 
@@ -241,6 +243,7 @@ STREAMS: Sequence[Row] = [
         "an answer called text/plain, for a stream",
         lambda s: _body(_json(s), **_PLAIN),
         whole("tea"),
+        but=_OUTPUTS,
     ),
     Row("a stream in gzip", lambda s: _packed(s.stream(*s.said("te", "a"))), whole("tea")),
     Row(

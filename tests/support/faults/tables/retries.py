@@ -13,7 +13,14 @@ from qaip_core import errors as e
 from support.backends import KEY
 from support.fault_server import Reply, html_reply, json_reply
 from support.faults.matrix import Row, incomplete, malformed, raised, reported, whole
-from support.faults.speech import QAIP_RUN, Speech
+from support.faults.speech import (
+    FIREWORKS_CHAT,
+    FIREWORKS_TEXT,
+    PAIS_CHAT,
+    PAIS_TEXT,
+    QAIP_RUN,
+    Speech,
+)
 from support.faults.tables.statuses import MEANINGS, named
 
 __all__ = [
@@ -123,6 +130,9 @@ OWN_RULES: Sequence[Row] = [
          _said(403, {"error": {"message": _RETIRED, "code": 403}})),
     _own("perplexity", "a status 400, the prompt is too long", raised(e.ContextOverflowError), 1,
          _said(400, {"error": {"message": "The total length of all messages is too long."}})),
+    _own("qaip", "a status 409", raised(e.ConflictError), 1, _refused(409)),
+    _own("qaip", "a status 409, the conversation has gone on", raised(e.ConflictError), 1,
+         _said(409, {"error": {"message": "no", "code": "THREAD_ADVANCED"}})),
     _own("qaip", "a status 503, REDACTION_FAILED", raised(e.ServerError), 1,
          _said(503, {"error": {"message": "no", "code": "REDACTION_FAILED"}})),
     _own("qaip", "a status 503, REDACTION_UNAVAILABLE", raised(e.ServerError), 3,
@@ -133,6 +143,7 @@ _EXCEPTED: Mapping[str, str] = {
     named(504): "dify",
     named(524): "dify",
     named(520): "fireworks",
+    named(409): "qaip",
 }
 
 
@@ -229,8 +240,8 @@ def _unrefused(speech: Speech) -> Reply:
 
 def _no_options(*replies: Callable[[Speech], Reply]) -> Callable[[Speech], list[Reply] | None]:
     """Replies for services to which that option is sent."""
-    sent = ("fireworks", "pais")
-    return lambda speech: [r(speech) for r in replies] if speech.service in sent else None
+    sent = (FIREWORKS_CHAT, FIREWORKS_TEXT, PAIS_CHAT, PAIS_TEXT)
+    return lambda speech: [r(speech) for r in replies] if speech in sent else None
 
 
 def _streamed(speech: Speech) -> Reply:

@@ -17,7 +17,8 @@ from support.faults.speech import QAIP_LINES, Speech
 __all__ = ["CHUNKS", "CLOSED", "ENDS", "HALF_OPEN", "LEFT_OPEN", "LENGTHS", "MARKS"]
 
 _LINES = QAIP_LINES.name
-_MARKED = {"dify": whole("te"), "qaip run": whole("te")}  # nothing is read beyond their end
+_MARKED = dict.fromkeys(("dify", "qaip run", "perplexity agent"), whole("te"))
+"""Nothing is read beyond their end."""
 _UNSURE = {_LINES: incomplete("tea")}
 
 

@@ -11,11 +11,16 @@ from support.fault_server import Reply
 from support.faults.matrix import Row, incomplete, malformed, reported, whole
 from support.faults.speech import (
     DIFY,
+    DIFY_CHAT,
+    DIFY_WORKFLOW,
     FIREWORKS_CHAT,
     FIREWORKS_TEXT,
+    PAIS_AGENT_CHAT,
+    PAIS_AGENT_TEXT,
     PAIS_CHAT,
     PAIS_TEXT,
     PERPLEXITY,
+    PERPLEXITY_AGENT,
     QAIP_LINES,
     QAIP_RUN,
     Speech,
@@ -25,7 +30,8 @@ __all__ = ["ENVELOPES", "ERRORS", "LOOKALIKES", "NOTHINGS", "OTHER_SHAPES", "REP
 
 _LINES = QAIP_LINES.name
 _PAGE = "<html><head><title>502 Bad Gateway</title></head><body>no</body></html>"
-_RUNS = {"dify": whole("tea"), "qaip run": whole("tea")}  # nothing is read beyond their end
+_RUNS = dict.fromkeys(("dify", "qaip run", "perplexity agent"), whole("tea"))
+"""Nothing is read beyond their end."""
 
 Frame = Callable[[Speech], bytes | None]
 
@@ -78,8 +84,11 @@ def _except(frame: Frame, *speeches: Speech) -> Frame:
 
 def _choices(value: Any) -> Frame:
     """A frame with this in the place of its choices, for services that write choices."""
-    return _except(lambda s: s.frame({"id": "answer-1", "choices": value}), DIFY, QAIP_RUN)
+    without = (DIFY, DIFY_CHAT, DIFY_WORKFLOW, QAIP_RUN, PERPLEXITY_AGENT)
+    return _except(lambda s: s.frame({"id": "answer-1", "choices": value}), *without)
 
+
+_OF_DIFY = (DIFY, DIFY_CHAT, DIFY_WORKFLOW)
 
 ERRORS: Sequence[Row] = [
     Row(
@@ -148,7 +157,7 @@ ENVELOPES: Sequence[Row] = [
     ),
     Row(
         "an error beside a piece of text",
-        _after_text(_except(_with('"error": {"message": "kaput"}'), DIFY)),
+        _after_text(_except(_with('"error": {"message": "kaput"}'), *_OF_DIFY)),
         reported("te", "kaput"),
     ),
     Row(
@@ -243,7 +252,7 @@ def _own(name: str, event: Mapping[str, Any], *speeches: Speech) -> Row:
 
 def _of_dify(name: str, status: int, code: str) -> Row:
     event = {"event": "error", "code": code, "status": status, "message": "kaput"}
-    return _own(name, event, DIFY)
+    return _own(name, event, *_OF_DIFY)
 
 
 REPORTS: Sequence[Row] = [
@@ -253,14 +262,46 @@ REPORTS: Sequence[Row] = [
         *(PAIS_CHAT, PAIS_TEXT, FIREWORKS_CHAT, FIREWORKS_TEXT),
     ),
     _own(
+        "an engine's error behind an agent of PAIS",
+        {"error": {"code": 500, "message": "kaput", "type": "server_error"}},
+        *(PAIS_AGENT_CHAT, PAIS_AGENT_TEXT),
+    ),
+    _own(
         "an error of an agent of PAIS",
         {"detail": [{"error_code": "AGENT_COMPLETION_FAILED", "msg": "kaput"}]},
-        *(PAIS_CHAT, PAIS_TEXT),
+        *(PAIS_AGENT_CHAT, PAIS_AGENT_TEXT),
     ),
     _own(
         "an error of Perplexity with a status for its code",
         {"error": {"message": "kaput", "type": "too_many_requests", "code": 429}},
         PERPLEXITY,
+    ),
+    _own(
+        "a run of Perplexity's agent that fails",
+        {
+            "type": "response.failed",
+            "sequence_number": 8,
+            "error": {"message": "kaput", "type": "internal_error", "code": "upstream_failed"},
+        },
+        PERPLEXITY_AGENT,
+    ),
+    _own(
+        "a run of Perplexity's agent that is cancelled",
+        {
+            "type": "response.cancelled",
+            "sequence_number": 8,
+            "response": {
+                "status": "cancelled",
+                "output": [],
+                "error": {"message": "kaput", "type": "run_cancelled"},
+            },
+        },
+        PERPLEXITY_AGENT,
+    ),
+    _own(
+        "an error of the transport to Perplexity's agent",
+        {"type": "error", "error": {"message": "kaput", "code": 502}},
+        PERPLEXITY_AGENT,
     ),
     _of_dify("a run of Dify that its model refuses", 400, "completion_request_error"),
     _of_dify("a run of Dify that comes too often", 429, "rate_limit_error"),

@@ -215,7 +215,6 @@ GROUP = Group(
             "sonar_params",
             "Perplexity's parameters by name",
             _table(_SONAR_PARAMS),
-            lacking=frozenset({"ours-perplexity/stream_mode"}),
             needs=_SONAR,
         ),
         Check(
