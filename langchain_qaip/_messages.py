@@ -22,6 +22,7 @@ from langchain_qaip._content import reasoning_of, to_content
 from langchain_qaip._cut_calls import unspoiled
 from langchain_qaip.errors import InvalidParameterError
 from qaip_core import Choice, Citation, Completion, Message, ToolCall, Usage
+from qaip_core.citations import distinct
 from qaip_core.types import Role, ServerTool
 
 __all__ = [
@@ -218,12 +219,14 @@ def to_documents(found: Iterable[Citation]) -> list[Document]:
 
 
 def _distinct(citations: Iterable[Mapping[str, Any]]) -> list[Document]:
-    known: dict[str, Document] = {}
-    for citation in citations:
-        facts = {k: v for k, v in citation.items() if k not in ("id", "text", "spans")}
-        document = Document(id=citation["id"], page_content=citation["text"], metadata=facts)
-        known.setdefault(citation["id"] or f"source {len(known)}", document)
-    return list(known.values())
+    return [
+        Document(
+            id=citation["id"],
+            page_content=citation["text"],
+            metadata={k: v for k, v in citation.items() if k not in ("id", "text", "spans")},
+        )
+        for citation in distinct(citations)
+    ]
 
 
 def _annotated(message: BaseMessage) -> Iterator[dict[str, Any]]:

@@ -13,7 +13,7 @@ from langchain_qaip._translator import provider
 from langchain_qaip.errors import as_langchain
 from qaip_core import Choice, Completion
 from qaip_core.backend import COMMON
-from qaip_core.connection import base_url
+from qaip_core.connection import base_url, without_context
 from qaip_core.errors import InvalidParameterError, ServiceError
 from qaip_core.service import Service
 
@@ -34,8 +34,12 @@ class Model(Translated, Service):
 
     @property
     def lc_attributes(self) -> dict[str, Any]:
-        """The address, also where it is the environment's: chat models are cached by it."""
-        return {"base_url": self._address}
+        """The address, also where it is the environment's: chat models are cached by it.
+
+        And how the service proves who it is, as far as that can be written down.
+        """
+        proof = {} if self.verify is None else {"verify": without_context(self.verify)}
+        return {"base_url": self._address, **proof}
 
     @property
     def _address(self) -> str:

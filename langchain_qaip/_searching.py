@@ -66,7 +66,7 @@ class SearchRetriever(Translated, Searching, BaseRetriever):
 
         The number is None where nobody says it, or a parameter of the call does.
         """
-        if k is not None and (not isinstance(k, int) or k < 1):
+        if k is not None and (isinstance(k, bool) or not isinstance(k, int) or k < 1):
             raise InvalidParameterError(f"k must be a whole number from 1, not {k!r}")
         wanted = self.k if k is None and call.get(self.count_name) is None else k
         return wanted, dict(call)

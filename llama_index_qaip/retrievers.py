@@ -10,6 +10,7 @@ from llama_index.core.schema import NodeWithScore, QueryBundle
 from llama_index_qaip._base import ServiceLLM
 from llama_index_qaip._sources import QUERY, as_nodes, citing
 from llama_index_qaip.errors import InvalidParameterError
+from qaip_core.citations import distinct
 
 __all__ = ["CitationRetriever"]
 
@@ -58,7 +59,4 @@ class CitationRetriever(BaseRetriever):
 
     def _distinct(self, answer: ChatResponse) -> list[NodeWithScore]:
         """Return one node for each id: a source that is listed twice is one source."""
-        nodes: dict[str, NodeWithScore] = {}
-        for node in as_nodes(answer.additional_kwargs["citations"]):
-            nodes.setdefault(node.node_id, node)
-        return list(nodes.values())[: self._top_k]
+        return as_nodes(distinct(answer.additional_kwargs["citations"]))[: self._top_k]

@@ -159,6 +159,9 @@ class Action:
     params: type[Params]
     required: tuple[str, ...]
 
+    common: ClassVar[tuple[str, ...]] = ()
+    """Names that are known besides its parameters."""
+
     @property
     def names(self) -> KeysView[str]:
         """The names of its parameters."""
@@ -188,7 +191,7 @@ class Action:
         """
         given = {k: v for k, v in self.by_name(values).items() if v is not None}
         if not given.keys() <= self.names:
-            known = [*self.params.model_fields, *self.params.synonyms, *COMMON, "stop"]
+            known = [*self.params.model_fields, *self.params.synonyms, *self.common]
             refuse_unknown(given, known, self.backend.title, self.params.elsewhere)
         for name in self.required:
             if name not in given:
@@ -286,6 +289,8 @@ class Endpoint(Action):
         default=lambda _decoder, _body: None
     )
 
+    common = *COMMON, "stop"
+
     @property
     def stops(self) -> bool:
         """Whether the service itself takes stop sequences."""
@@ -327,6 +332,21 @@ class Upload:
     content: bytes = field(repr=False)
     media_type: str = "application/octet-stream"
     fields: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Refuse what could not stand in the head of a part.
+
+        Raises:
+            InvalidParameterError: it could not.
+        """
+        if not self.media_type.isascii() or not self.media_type.isprintable():
+            raise InvalidParameterError(f"{self.media_type!r} is no media type")
+        try:
+            self.name.encode()
+        except UnicodeEncodeError:  # as names are that a file system has in another encoding
+            raise InvalidParameterError(
+                f"the file name {self.name!r} holds half of a character: give another name"
+            ) from None
 
 
 def _as_it_is(values: Any) -> Any:
@@ -371,12 +391,15 @@ class Errand:
         operation: what is asked for.
         values: its parameters, by their Python names.
         take: gets the result; it may complete the body, or raise a `ServiceError`.
-        lasting: whether the result holds for all calls of a client, which then asks once.
+        what: what is done, for people.
+        lasting: whether the result holds for all calls of a client, which then asks once, and
+            again where `take` raises.
     """
 
     operation: Operation[Any]
     values: Mapping[str, Any]
     take: Callable[[Any], None]
+    what: str
     lasting: bool = False
 
 

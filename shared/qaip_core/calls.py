@@ -17,7 +17,7 @@ from qaip_core.packing import ACCEPTED
 from qaip_core.types import Prompt
 from qaip_core.version import DISTRIBUTION, version
 
-__all__ = ["Caller"]
+__all__ = ["Caller", "extra_of"]
 
 
 _UNCHANGING = frozenset({str, int, float, bool})
@@ -71,7 +71,7 @@ class Caller:
         if not isinstance(prompt, str) and not prompt:
             raise InvalidParameterError("a conversation needs at least one message")
         given = dict(values)
-        extra = given.pop("extra_body", None) or {}
+        extra = extra_of(given.pop("extra_body", None))
         stops = () if endpoint.stops else _as_stops(given.pop("stop", None))
         params = self._params(endpoint, given)
         settings = self.settings
@@ -119,7 +119,7 @@ class Caller:
         """
         settings = self.settings
         given = dict(values)
-        extra = given.pop("extra_body", None) or {}
+        extra = extra_of(given.pop("extra_body", None))
         path, params = operation.at(operation.check(given))
         params.update(extra)
         in_url = operation.method in _WITHOUT_BODY
@@ -238,6 +238,17 @@ class _Form:
             stream=type(first.stream)(content),
             extensions={"timeout": timeouts},
         )
+
+
+def extra_of(given: Any) -> Mapping[str, Any]:
+    """Return the ``extra_body`` of a call.
+
+    Raises:
+        InvalidParameterError: it is no mapping.
+    """
+    if given and not isinstance(given, Mapping):
+        raise InvalidParameterError(f"extra_body takes a dict, not {type(given).__name__}")
+    return given or {}
 
 
 def _query(params: Mapping[str, Any]) -> str:

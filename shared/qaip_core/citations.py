@@ -7,12 +7,13 @@ names no source is left alone, and a citation without a marker gets no offset: n
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 from qaip_core.types import Citation, Span
 
-__all__ = ["resolve_markers"]
+__all__ = ["distinct", "resolve_markers"]
 
 _MARKER = re.compile(r"\[(web:)?(\d{1,4})\](?!\()")  # "[1](url)" is a link, no marker
 
@@ -37,3 +38,21 @@ def resolve_markers(text: str, citations: Sequence[Citation]) -> tuple[Citation,
         for n, c in enumerate(citations, start=1)
     ]
     return tuple(replace(c, spans=tuple(spans)) if spans else c for c, spans in named)
+
+
+def distinct(citations: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Return each source once, where it is listed first.
+
+    Of several entries of a source, such as one for each search that found it, the first that the
+    answer names stands for all: its number is that of a marker.
+
+    Parameters:
+        citations: as `Citation.as_dict` writes them.
+    """
+    known: dict[str, Mapping[str, Any]] = {}
+    for citation in citations:
+        key = citation["id"] or f"source {len(known)}"
+        entry = known.setdefault(key, citation)
+        if citation.get("spans") and not entry.get("spans"):
+            known[key] = citation
+    return list(known.values())

@@ -26,7 +26,15 @@ from qaip_core.errors import ConfigurationError, MissingKeyError
 from qaip_core.flow import OnIncomplete, Policy
 from qaip_core.redaction import HiddenHeaders
 
-__all__ = ["TRANSIENT", "ApiKey", "Connection", "Settings", "environment", "refuse_clear_text"]
+__all__ = [
+    "TRANSIENT",
+    "ApiKey",
+    "Connection",
+    "Settings",
+    "environment",
+    "refuse_clear_text",
+    "without_context",
+]
 
 Key: TypeAlias = SecretStr | Callable[[], str] | Callable[[], Awaitable[str]]
 ApiKey: TypeAlias = Key | str
@@ -114,14 +122,15 @@ def _as_path(value: Any) -> Any:
     return os.fspath(value) if isinstance(value, os.PathLike) else value
 
 
-def _without_context(value: Any) -> Any:
+def without_context(value: Any) -> Any:
+    """Return what ``verify`` is in another process: a context does not travel."""
     return None if isinstance(value, ssl.SSLContext) else value
 
 
 _Verify: TypeAlias = Annotated[
     bool | str | ssl.SSLContext | None,
     BeforeValidator(_as_path),
-    PlainSerializer(_without_context),
+    PlainSerializer(without_context),
 ]
 
 
@@ -186,7 +195,7 @@ class Connection(BaseModel):
     def __getstate__(self) -> dict[Any, Any]:
         """Leave out what may be secret or cannot travel."""
         sent = self.__copy__()  # LlamaIndex takes out of an object what cannot be pickled
-        vars(sent).update({**dict.fromkeys(TRANSIENT), "verify": _without_context(self.verify)})
+        vars(sent).update({**dict.fromkeys(TRANSIENT), "verify": without_context(self.verify)})
         return dict(super(Connection, sent).__getstate__())
 
     def settings(self, backend: Backend) -> Settings:

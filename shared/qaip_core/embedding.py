@@ -30,13 +30,11 @@ class _Asking(Connected):
         Raises:
             InvalidParameterError: one is unknown or out of range.
         """
-        fields = vars(self)
-        own = {n: fields[n] for n in self.operation.names if fields.get(n) is not None}
-        given = {k: v for k, v in self.operation.by_name(call).items() if v is not None}
-        extra = {**(self.extra_body or {}), **given.pop("extra_body", {})}
-        values = {**own, **given, **of_call}
-        self.operation.check(values)
-        return {**values, "extra_body": extra}
+        asked = {**self._overlaid(call), **of_call}
+        extra = self._extra(asked)
+        asked.pop("extra_body", None)
+        self.operation.check(asked)
+        return {**asked, "extra_body": extra}
 
 
 class Embedding(_Asking):
@@ -89,6 +87,7 @@ class Embedding(_Asking):
         finally:
             for task in tasks:  # after a failure, what is left would be billed for nothing
                 task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
 
     def _batches(self, texts: Sequence[str], call: Mapping[str, Any]) -> list[dict[str, Any]]:
         """Return the parameters of each request; all are checked before the first is sent."""

@@ -300,14 +300,24 @@ def run(call: Call) -> Steps:
 
 def _run(errand: Errand, ask: Ask, kept: dict[str, Any]) -> Steps:
     """Do what comes before a call, unless its result is known already."""
-    known = errand.operation.path
-    if errand.lasting and known in kept:
-        result = kept[known]
-    else:
+    path = errand.operation.path
+    known = kept.get(path) if errand.lasting else None
+    if known is not None:
+        try:
+            errand.take(known)
+        except ServiceError:
+            kept.pop(path, None)  # what was true then may have changed
+        else:
+            return
+    try:
         result = yield from fetch(ask, errand.operation)
+    except ServiceError as error:
+        error.message = f"{errand.what}: {error.message}"  # the caller has asked for no such thing
+        error.args = (error.message,)
+        raise
     errand.take(result)
     if errand.lasting:
-        kept[known] = result
+        kept[path] = result
 
 
 def _early_delay(call: Call, error: ServiceError) -> float | None:

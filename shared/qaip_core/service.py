@@ -13,6 +13,7 @@ from typing import Any, ClassVar, Self, TypeAlias, cast
 from pydantic import Field, PrivateAttr, SecretStr, ValidationError
 
 from qaip_core.backend import COMMON, Endpoint, Operation, Stops, T, invalid, refuse_unknown
+from qaip_core.calls import extra_of
 from qaip_core.client import AsyncClient, Client
 from qaip_core.connection import TRANSIENT, Connection, environment
 from qaip_core.errors import InvalidParameterError
@@ -99,6 +100,16 @@ class Connected(Connection):
     async def afetch(self, operation: Operation[T], values: Mapping[str, Any] | None = None) -> T:
         """Do what `fetch` does, without blocking."""
         return await self.async_client.fetch(operation, values)
+
+    def _overlaid(self, call: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the parameters of one call: those of the object, overlaid by the call's own."""
+        fields, action = vars(self), self._action
+        own = {n: fields[n] for n in action.names if fields.get(n) is not None}
+        return own | {k: v for k, v in action.by_name(call).items() if v is not None}
+
+    def _extra(self, asked: Mapping[str, Any]) -> dict[str, Any]:
+        """Return what goes into the body of an operation as it is; see `_overlaid`."""
+        return {**(self.extra_body or {}), **extra_of(asked.get("extra_body"))}
 
     def close(self) -> None:
         """Close the connections of sync calls; the object can be used again."""
@@ -227,14 +238,11 @@ class Searching(Connected):
             count: how many passages are wanted; None for what the object or the service says.
             call: further parameters.
         """
-        fields = vars(self)
-        own = {n: fields[n] for n in self.operation.names if fields.get(n) is not None}
-        given = {k: v for k, v in self.operation.by_name(call).items() if v is not None}
-        if self.query_name in given:
+        asked = self._overlaid(call)
+        if self.query_name in asked:
             raise InvalidParameterError(f"{self.query_name!r} is the query, which is given already")
         wanted = {} if count is None else {self.count_name: count}
-        extra = {**(self.extra_body or {}), **given.pop("extra_body", {})}
-        return {**own, **given, **wanted, self.query_name: query, "extra_body": extra}
+        return {**asked, **wanted, self.query_name: query, "extra_body": self._extra(asked)}
 
     def search(self, query: str, *, count: int | None = None, **call: Any) -> Found:
         """Return the passages that the service finds, best first.

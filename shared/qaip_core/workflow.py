@@ -68,11 +68,9 @@ class Workflow(AppCalls, DifyWorkflowParams, Connected):
             raise InvalidParameterError(
                 f"a workflow takes its variables by name, as a dict, not {type(inputs).__name__}"
             )
-        fields = vars(self)
-        own = {n: fields[n] for n in self.endpoint.names if fields.get(n) is not None}
-        given = {k: v for k, v in self.endpoint.by_name(call).items() if v is not None}
-        known = {**own.pop("variables", {}), **given.pop("variables", {}), **inputs}
-        return {**own, **given, "variables": known}
+        asked = self._overlaid(call)
+        known = {**(self.variables or {}), **asked.pop("variables", {}), **inputs}
+        return {**asked, "variables": known}
 
     def run_once(self, inputs: Mapping[str, Any], **call: Any) -> Run:
         """Return what the app makes of its variables.

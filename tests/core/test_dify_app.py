@@ -45,12 +45,13 @@ class App(FaultServer):
     """An app of some kind, with a form."""
 
     mode: str | None = "completion"
+    form = FORM
 
     def answer(self, request: Recorded) -> Reply:
         super().answer(request)
         told: dict[str, Reply] = {
             "/info": json_reply({"name": "Lamps", **({"mode": self.mode} if self.mode else {})}),
-            "/parameters": json_reply({"user_input_form": FORM}),
+            "/parameters": json_reply({"user_input_form": self.form}),
             **ANSWERS,
         }
         return told[request.path]
@@ -117,8 +118,20 @@ def test_inputs_are_checked_before_the_call_and_the_app_is_asked_once(app: App) 
         client.complete(COMPLETION, "q", values)
         with pytest.raises(errors.InvalidParameterError) as caught:
             client.complete(COMPLETION, "q", {**values, "variables": {"tone": "angry"}})
-    assert paths(app) == ["/info", "/parameters", *["/completion-messages"] * 2]
+    assert paths(app)[:-1] == ["/info", "/parameters", *["/completion-messages"] * 2]
+    assert paths(app)[-1] == "/parameters"  # it could have changed
     assert "tone: one of formal, casual is wanted" in str(caught.value)
+
+
+def test_a_form_that_has_changed_is_asked_for_again(app: App) -> None:
+    before = app.form
+    with closing(Client(settings(COMPLETION, app.url))) as client:
+        app.form = [entry for entry in before if "select" not in entry]
+        client.complete(COMPLETION, "q", {"check_inputs": True})
+        app.form = before
+        client.complete(COMPLETION, "q", {"check_inputs": True, "variables": {"tone": "formal"}})
+    assert paths(app).count("/parameters") == 2
+    assert paths(app).count("/completion-messages") == 2
 
 
 async def test_async_calls_are_checked_too(app: App) -> None:

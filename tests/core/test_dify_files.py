@@ -171,6 +171,8 @@ def test_what_an_upload_fails_with_ends_the_call(server: FaultServer) -> None:
     with pytest.raises(errors.BadRequestError, match="413") as caught:
         asked(server, CHAT, link("image", data("image/png")))
     assert caught.value.code == "file_too_large"
+    assert str(caught.value).startswith("upload of 'image.png': ")
+    assert str(caught.value) == caught.value.message
     assert len(server.requests) == 1
 
 
@@ -183,10 +185,25 @@ def test_what_an_upload_fails_with_ends_the_call(server: FaultServer) -> None:
         (link("image", "ftp://x.example/a.png"), "http"),
         (link("image", data("image/png", "?")), "base64"),
         (link("image", data("image/png", "")), "bytes"),
+        (link("image", data("image/png\r\nx: y"), file_name="a.png"), "media type"),
+        (link("image", data("image/\xe9"), file_name="a.png"), "media type"),
+        (link("image", data("image/png"), file_name="caf\udce9.png"), "another name"),
         ({"type": "image_url", "image_url": None}, "http"),
         ({"type": "audio_url", "audio_url": {"url": "https://x"}}, "audio_url"),
     ],
-    ids=["unknown", "latin", "nothing", "scheme", "no-base64", "empty", "null", "audio"],
+    ids=[
+        "unknown",
+        "latin",
+        "nothing",
+        "scheme",
+        "no-base64",
+        "empty",
+        "header",
+        "no-ascii",
+        "name",
+        "null",
+        "audio",
+    ],
 )
 def test_what_cannot_be_a_file_is_refused_here(
     server: FaultServer, part: dict[str, Any], words: str

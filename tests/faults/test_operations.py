@@ -13,13 +13,14 @@ import httpx
 import pytest
 
 from qaip_core import AsyncClient, Client, ServiceError, errors
-from qaip_core.backends import qaip
-from qaip_core.backends.dify import app, conversations, files
+from qaip_core.backends import dify, qaip
+from qaip_core.backends.dify import app, conversations, datasets, files
 from qaip_core.errors import InvalidParameterError
+from qaip_core.knowledge import KnowledgeBase
 from support.backends import KEY, settings
 from support.fault_server import FaultServer, Reply, html_reply, json_reply
 from support.faults.handed import NOWHERE
-from support.operations import ASKED, Asked, declared
+from support.operations import ASKED, UUID, Asked, declared
 from support.replay import Played, Replay
 from support.right_bodies import changed, places
 
@@ -256,7 +257,7 @@ IN_URLS = [
 @pytest.mark.parametrize(("asked", "name"), IN_URLS, ids=repr)
 def test_half_of_a_character_cannot_stand_in_a_url(asked: Asked, name: str) -> None:
     client = Client(settings(asked.operation, NOWHERE))
-    with pytest.raises(InvalidParameterError, match="character"):
+    with pytest.raises(InvalidParameterError, match=r"character|unicode"):
         client.fetch(asked.operation, {**asked.values, name: "\ud800"})
 
 
@@ -273,3 +274,24 @@ def test_the_ids_in_urls_are_not_kept(server: FaultServer) -> None:
         assert len([request for request in known if "/feedbacks" in str(request.url)]) < 20
     finally:
         client.close()
+
+
+@pytest.mark.parametrize("wrong", [5, "x", [1]], ids=repr)
+def test_what_is_not_modelled_yet_comes_as_a_dict(wrong: Any) -> None:
+    known: dict[str, Any] = {"api_key": KEY, "base_url": NOWHERE}
+    base = KnowledgeBase(knowledge_base_id="k", index_id="i", **known)
+    client = Client(settings(app.INFO, NOWHERE))
+    with pytest.raises(InvalidParameterError, match="extra_body"):
+        base.search("q", extra_body=wrong)
+    with pytest.raises(InvalidParameterError, match="extra_body"):
+        client.fetch(app.INFO, {"extra_body": wrong})
+    with pytest.raises(InvalidParameterError, match="extra_body"):
+        client.complete(dify.COMPLETION, "q", {"extra_body": wrong})
+
+
+@pytest.mark.parametrize("name", ["temperature", "stop", "model"])
+def test_a_parameter_of_models_is_none_of_a_search(name: str) -> None:
+    client = Client(settings(datasets.RETRIEVE, NOWHERE))
+    with pytest.raises(InvalidParameterError, match="has no parameter") as caught:
+        client.fetch(datasets.RETRIEVE, {"dataset_id": UUID, "query": "q", name: "x"})
+    assert "temperature," not in str(caught.value)

@@ -1,5 +1,6 @@
 """What LangChain and its tools can find out: profiles, providers, versions, tokens, failures."""
 
+import ssl
 from collections.abc import Iterator
 from importlib.metadata import version
 from typing import Any, get_type_hints
@@ -560,6 +561,21 @@ def test_a_model_is_loaded_from_text_with_a_key_from_a_map(
         secrets_map={kind.key_env: "key-of-map"},
     )
     assert loaded.api_key.get_secret_value() == "key-of-map"
+
+
+@beta
+@pytest.mark.parametrize("verify", [ssl.create_default_context(), False], ids=["context", "false"])
+@every(MODELS)
+def test_a_context_stays_behind_and_the_rest_is_loaded(kind: Kind, verify: Any) -> None:
+    """A context lives in one process; that no proof is wanted can be said in any."""
+    text = dumps(kind.at(NOWHERE, verify=verify))
+    loaded = loads(
+        text,
+        allowed_objects=[kind.cls],
+        valid_namespaces=["langchain_qaip"],
+        secrets_map={kind.key_env: KEY},
+    )
+    assert loaded.verify is (None if isinstance(verify, ssl.SSLContext) else verify)
 
 
 @pytest.mark.parametrize(

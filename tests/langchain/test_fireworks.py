@@ -159,6 +159,7 @@ async def test_after_a_failure_nothing_more_is_sent(server: FaultServer) -> None
     async with embedder(server, batch_size=1, max_concurrency=2) as model:
         with pytest.raises(errors.BadRequestError):
             await model.aembed_documents(["a"] * 10)
+        assert asyncio.all_tasks() == {asyncio.current_task()}
         await asyncio.sleep(0.5)
     assert len(server.requests) <= 3
 

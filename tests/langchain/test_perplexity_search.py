@@ -244,7 +244,7 @@ FIXED = {
     "search_before_date_filter": date(2100, 1, 1),
     "search_language_filter": ["en"],
 }
-"""What the sandbox's model would fill with the question: it reads types, not descriptions."""
+"""Filters of the application, which hold whatever the model says."""
 
 
 def of_sandbox(sandbox: Sandbox) -> dict[str, Any]:
@@ -273,8 +273,9 @@ async def test_an_agent_searches_without_blocking(sandbox: Sandbox) -> None:
 
 
 def test_an_agent_tells_its_model_of_arguments_that_cannot_be_used(sandbox: Sandbox) -> None:
+    asked = f"{LAMPS} (search after date filter: some day)"
     with PerplexitySearchTool(**of_sandbox(sandbox)) as search:
-        said = agent_of(sandbox, search).invoke({"messages": [HumanMessage(LAMPS)]})
+        said = agent_of(sandbox, search).invoke({"messages": [HumanMessage(asked)]})
     (result,) = [m for m in said["messages"] if isinstance(m, ToolMessage)]
     assert result.status == "error"
     assert "search_after_date_filter" in result.text

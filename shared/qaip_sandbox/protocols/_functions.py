@@ -83,9 +83,25 @@ def arguments(chosen: Sequence[Function], question: str) -> Iterator[str]:
     for function in chosen:
         try:
             schema = function.parameters or {"type": "object", "properties": {}}
-            yield compact(instance(schema, clues)).decode()
+            yield compact(instance(_spoken_of(schema, question), clues)).decode()
         except Impossible as fault:
             raise Unusable(function.name, str(fault)) from None
+
+
+def _spoken_of(schema: dict[str, Any], question: str) -> dict[str, Any]:
+    """Return a schema of arguments without the optional ones that the question does not name.
+
+    A model leaves out what it was told nothing about, such as the filters of a search.
+    """
+    properties = schema.get("properties")
+    if not isinstance(properties, dict):
+        return schema
+    kept = {
+        name: about
+        for name, about in properties.items()
+        if name in schema.get("required", []) or " ".join(name_words(name)) in question.lower()
+    }
+    return {**schema, "properties": kept or dict(list(properties.items())[:1])}
 
 
 def _place(function: Function, text: str) -> int:

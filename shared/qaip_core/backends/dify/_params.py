@@ -137,11 +137,13 @@ def errands(
     if params.get("check_inputs"):
         from qaip_core.backends.dify import app
 
-        yield Errand(app.INFO, {}, partial(app.check_kind, modes=modes), lasting=True)
+        kind = partial(app.check_kind, modes=modes)
+        yield Errand(app.INFO, {}, kind, "asking for the app's kind", lasting=True)
         if not body.get("conversation_id"):  # else the service keeps to what it began with
             files = "completion" not in modes
             check = partial(app.check_form, inputs=body["inputs"], files=files)
-            yield Errand(app.PARAMETERS, {}, check, lasting=True)
+            what = "asking for the app's variables"
+            yield Errand(app.PARAMETERS, {}, check, what, lasting=True)
     if held := held_in(body):
         from qaip_core.backends.dify.files import uploads
 

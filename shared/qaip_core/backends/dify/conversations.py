@@ -225,4 +225,5 @@ RENAME = Operation(
     NameParams,
     ("conversation_id",),
     method="POST",
+    is_safe=False,  # where the service finds the name, a model is asked
 )

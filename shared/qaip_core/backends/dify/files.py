@@ -129,7 +129,7 @@ def uploads(
             "user": user,
             "max_file_mb": max_file_mb,
         }
-        yield Errand(UPLOAD, values, partial(_put, entry))
+        yield Errand(UPLOAD, values, partial(_put, entry), f"upload of {file.name!r}")
 
 
 def _put(entry: dict[str, Any], uploaded: DifyFile) -> None:

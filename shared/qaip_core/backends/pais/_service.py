@@ -46,7 +46,7 @@ PAIS = Backend(
             ModelNotReadyError,
             status=(400,),
             text="not ready",
-            hint="The model endpoint is starting: try again later.",
+            hint="Is the id of the model endpoint right? Then it is starting: try again later.",
         ),
         Rule(ContextOverflowError, status=(400,), text="input tokens .* context length"),
         Rule(

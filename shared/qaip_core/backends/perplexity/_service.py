@@ -67,7 +67,9 @@ def _real(value: str) -> str:
     return value
 
 
-USDate: TypeAlias = Annotated[str, BeforeValidator(_us_date), AfterValidator(_real)]
+USDate: TypeAlias = Annotated[
+    str | date, AfterValidator(_real), BeforeValidator(_us_date)  # the day is text by then
+]
 """When something was published, or changed: a date, or a text such as 03/31/2026."""
 
 Recency: TypeAlias = Literal["hour", "day", "week", "month", "year"]

@@ -167,6 +167,16 @@ class Conversations:
         change = self._change(conversation_id, title, current_leaf_id, principal_id)
         await self._owner.afetch(*change)
 
+    def rename(self, conversation_id: str, title: str, *, principal_id: str | None = None) -> None:
+        """Give a conversation another title; see `change`."""
+        self.change(conversation_id, title=title, principal_id=principal_id)
+
+    async def arename(
+        self, conversation_id: str, title: str, *, principal_id: str | None = None
+    ) -> None:
+        """Do what `rename` does, without blocking."""
+        await self.achange(conversation_id, title=title, principal_id=principal_id)
+
     def delete(self, conversation_id: str, *, principal_id: str | None = None) -> None:
         """Delete a conversation.
 

@@ -51,7 +51,8 @@ class DifySwitches(Switches):
         form: The variables of the app. The question is the one named `query`, else all its texts.
             A chat app has none unless they are changed.
         vision: Whether the app looks at files; else it ignores them.
-        app: What kind of app the key belongs to. "any" serves completion and chat alike.
+        app: What kind of app the key belongs to. "any" serves all kinds, and calls itself a
+            completion app.
         api: Whether the app can be called, or why every call is refused with 403.
         dataset: Whether the knowledge base can be searched, or why not.
         knowledge: What the knowledge base holds: documents, questions with answers, or another
