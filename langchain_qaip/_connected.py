@@ -8,7 +8,8 @@ from typing import Any, Self
 from pydantic import ConfigDict, model_validator
 
 from langchain_qaip.errors import as_langchain
-from qaip_core.backend import Operation, T
+from qaip_core.backend import T
+from qaip_core.operation import Operation
 from qaip_core.service import Connected
 from qaip_core.version import DISTRIBUTION, version
 

@@ -18,13 +18,13 @@ from langchain_qaip._schemas import to_json_schema
 from langchain_qaip._searching import SearchRetriever
 from langchain_qaip._structured import StructuredOutputParser
 from langchain_qaip.errors import InvalidParameterError, as_langchain
-from qaip_core.backend import Operation
 from qaip_core.backends.qaip.conversations import Conversation, StoredMessage
 from qaip_core.backends.qaip.extract import EXTRACT, ExtractParams, extraction
 from qaip_core.backends.qaip.filters import Filter, where
 from qaip_core.backends.qaip.library import Library, Tag
 from qaip_core.backends.qaip.retrieved import retrieved
 from qaip_core.backends.qaip.search import SEARCH, SEARCH_AS_SENT, Pages, SearchParams
+from qaip_core.operation import Operation
 from qaip_core.service import Found
 from qaip_core.types import Citation
 
@@ -118,7 +118,7 @@ class QAIPRetriever(QaipSearchRetriever):
 
     Parameters: those of `QaipSearchRetriever`.
 
-    Source: https://pypi.org/project/langchain-qaip (version 0.1.5)
+    Source: the package langchain-qaip, version 0.1.5
     """
 
     operation: ClassVar[Operation[Found]] = SEARCH_AS_SENT

@@ -10,8 +10,8 @@ from llama_index.core.schema import NodeWithScore, QueryBundle
 from pydantic import ConfigDict, Field, PrivateAttr
 
 from llama_index_qaip._sources import as_nodes
+from qaip_core.citations import distinct
 from qaip_core.service import Found, Searching
-from qaip_core.types import Citation
 
 __all__ = ["SearchRetriever"]
 
@@ -61,8 +61,5 @@ class SearchRetriever(Searching, BaseRetriever):
 
     def _nodes(self, found: Found) -> list[NodeWithScore]:
         """Return one node for each id: a passage that is listed twice is one."""
-        distinct: dict[str, Citation] = {}
-        for passage in found:
-            distinct.setdefault(passage.id, passage)
-        nodes = as_nodes(passage.as_dict() for passage in distinct.values())
+        nodes = as_nodes(distinct(passage.as_dict() for passage in found))
         return nodes[: self.similarity_top_k]

@@ -30,8 +30,8 @@ from qaip_core.backends.perplexity.search import (
     as_text,
     several,
 )
+from qaip_core.citations import distinct
 from qaip_core.service import Found
-from qaip_core.types import Citation
 
 if TYPE_CHECKING:  # few retrievers become tools
     from llama_index.core.tools import FunctionTool
@@ -255,10 +255,7 @@ class PerplexitySearchRetriever(SearchParams, SearchRetriever):
 
     def _listed(self, found: Found, call: dict[str, Any]) -> list[NodeWithScore]:
         wanted = call.get(self.count_name) or self.similarity_top_k
-        distinct: dict[str, Citation] = {}
-        for page in found:
-            distinct.setdefault(page.id, page)
-        nodes = as_nodes(page.as_dict() for page in distinct.values())
+        nodes = as_nodes(distinct(page.as_dict() for page in found))
         return nodes if call.get("more_queries") else nodes[:wanted]
 
 

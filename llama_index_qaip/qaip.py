@@ -22,13 +22,14 @@ from pydantic import BaseModel, ConfigDict, PydanticUserError, ValidationError, 
 from llama_index_qaip._searching import SearchRetriever
 from llama_index_qaip._sources import as_nodes
 from llama_index_qaip.errors import InvalidOutputError, InvalidParameterError
-from qaip_core.backend import Operation, faults
+from qaip_core.backend import faults
 from qaip_core.backends.qaip.conversations import Conversation, StoredMessage
 from qaip_core.backends.qaip.extract import EXTRACT, ExtractParams, extraction
 from qaip_core.backends.qaip.filters import Filter, where
 from qaip_core.backends.qaip.library import Library, Tag
 from qaip_core.backends.qaip.retrieved import retrieved
 from qaip_core.backends.qaip.search import SEARCH, Pages, SearchParams
+from qaip_core.operation import Operation
 from qaip_core.service import Connected, Found
 from qaip_core.types import Citation
 

@@ -9,10 +9,11 @@ from urllib.parse import urlencode
 
 from pydantic_core import to_json
 
-from qaip_core.backend import Endpoint, Operation, Upload
+from qaip_core.backend import Endpoint
 from qaip_core.connection import Settings
 from qaip_core.errors import InvalidParameterError
 from qaip_core.flow import Ask, Call, Send
+from qaip_core.operation import Operation, Upload
 from qaip_core.packing import ACCEPTED
 from qaip_core.types import Prompt
 from qaip_core.version import DISTRIBUTION, version

@@ -17,7 +17,7 @@ from typing import Any, cast
 
 from pydantic import SecretStr
 
-from qaip_core.backend import Endpoint, Operation, T
+from qaip_core.backend import Endpoint, T
 from qaip_core.calls import Caller
 from qaip_core.connection import Settings
 from qaip_core.errors import (
@@ -29,6 +29,7 @@ from qaip_core.errors import (
 )
 from qaip_core.failures import failure
 from qaip_core.flow import Call, Failure, Head, Pause, Read, Send, Step, fetch, run
+from qaip_core.operation import Operation
 from qaip_core.packing import apieces, pieces
 from qaip_core.pool import (
     CANCEL_SECONDS,

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar
 
-from qaip_core.backend import Operation
 from qaip_core.errors import InvalidParameterError, MalformedResponseError
+from qaip_core.operation import Operation
 from qaip_core.service import Connected
 from qaip_core.vectors import Embedded, Reranked, joined
 

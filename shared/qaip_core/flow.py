@@ -24,7 +24,7 @@ from typing import Any, Literal, TypeAlias
 from pydantic_core import from_json, to_json
 
 from qaip_core.answer import Answer
-from qaip_core.backend import Backend, Decoder, Endpoint, Errand, Operation, T, Upload
+from qaip_core.backend import Backend, Decoder, Endpoint, T
 from qaip_core.errors import (
     IncompleteStreamError,
     InvalidParameterError,
@@ -37,6 +37,7 @@ from qaip_core.errors import (
     TransportError,
 )
 from qaip_core.framing import Event, Framing, Whole
+from qaip_core.operation import Errand, Operation, Upload
 from qaip_core.redaction import shown_headers
 from qaip_core.report import read_report, status_error
 from qaip_core.retry_after import parse_retry_after

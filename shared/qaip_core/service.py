@@ -12,11 +12,12 @@ from typing import Any, ClassVar, Self, TypeAlias, cast
 
 from pydantic import Field, PrivateAttr, SecretStr, ValidationError
 
-from qaip_core.backend import COMMON, Endpoint, Operation, Stops, T, invalid, refuse_unknown
+from qaip_core.backend import COMMON, Endpoint, Stops, T, invalid, refuse_unknown
 from qaip_core.calls import extra_of
 from qaip_core.client import AsyncClient, Client
 from qaip_core.connection import TRANSIENT, Connection, environment
 from qaip_core.errors import InvalidParameterError
+from qaip_core.operation import Operation
 from qaip_core.types import Citation
 
 __all__ = ["Connected", "Found", "Searching", "Service"]
@@ -183,10 +184,9 @@ class Service(Connected):
 
     def values(self, call: Mapping[str, Any]) -> dict[str, Any]:
         """Return the parameters of one call: those of the object, overlaid by the call's own."""
-        fields = vars(self)
-        merged = {n: v for n in (*self.endpoint.names, "stop") if (v := fields[n]) is not None}
-        given = self.endpoint.by_name(call)
-        merged.update({k: v for k, v in given.items() if v is not None})
+        merged = self._overlaid(call)
+        if self.stop is not None:  # known to each class, though not to each service
+            merged.setdefault("stop", self.stop)
         for name in self._ignored(merged):
             del merged[name]
         return merged

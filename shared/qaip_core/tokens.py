@@ -26,7 +26,7 @@ from urllib.parse import urlencode
 
 from pydantic import SecretStr, ValidationError
 
-from qaip_core.backend import Backend, Operation, Wire, invalid
+from qaip_core.backend import Backend, Wire, invalid
 from qaip_core.client import AsyncClient, Client
 from qaip_core.connection import Connection, refuse_clear_text
 from qaip_core.errors import (
@@ -37,6 +37,7 @@ from qaip_core.errors import (
     NotFoundError,
     ServiceError,
 )
+from qaip_core.operation import Operation
 from qaip_core.reading import Number, Reader
 from qaip_core.report import Rule
 

@@ -8,12 +8,13 @@ import httpx
 import pytest
 
 from qaip_core import AsyncClient, Citation, Client, Completion, ServiceError, errors
-from qaip_core.backend import Endpoint, Operation
+from qaip_core.backend import Endpoint
 from qaip_core.backends.dify import datasets as dify_datasets
 from qaip_core.backends.pais import search as pais_search
 from qaip_core.backends.perplexity import search as perplexity_search
 from qaip_core.backends.qaip import library as qaip_library
 from qaip_core.backends.qaip import search as qaip_search
+from qaip_core.operation import Operation
 from support.backends import ENDPOINTS, NEEDED, settings
 from support.fault_server import FaultServer, cut
 from support.operations import ASKED

@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 
 from qaip_core import AsyncClient, Client, Completion, Message, Span, ToolCall
-from qaip_core.backend import Operation
 from qaip_core.backends.perplexity.agent import (
     AGENT,
     CANCEL,
@@ -26,6 +25,7 @@ from qaip_core.errors import (
     NotFoundError,
     ServerReportedError,
 )
+from qaip_core.operation import Operation
 from qaip_core.types import UNMARKED, ServerTool, add_up
 from support.backends import settings
 from support.fault_server import FaultServer, json_reply, sse_reply

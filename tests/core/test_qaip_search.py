@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 
 from qaip_core import AsyncClient, Citation, Client, errors
-from qaip_core.backend import Operation
 from qaip_core.backends import qaip
 from qaip_core.backends.qaip.extract import EXTRACT, extraction
 from qaip_core.backends.qaip.library import CONTENT, TAGS, Library, Tag
 from qaip_core.backends.qaip.search import SEARCH, SEARCH_AS_SENT, Pages
+from qaip_core.operation import Operation
 from qaip_core.service import Service
 from support.backends import KEY, settings
 from support.fault_server import FaultServer, Reply, json_reply

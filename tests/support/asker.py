@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import httpx
 
 from qaip_core import Client, Completion
-from qaip_core.backend import Operation
+from qaip_core.operation import Operation
 from qaip_core.types import add_up
 from support.backends import settings
 from support.fault_server import FaultServer, Reply, json_reply

@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import qaip_core.backends
-from qaip_core.backend import Operation
 from qaip_core.backends import fireworks
 from qaip_core.backends.dify import app, conversations, datasets, files
 from qaip_core.backends.fireworks import vectors as fireworks_vectors
@@ -22,6 +21,7 @@ from qaip_core.backends.perplexity import models as perplexity_models
 from qaip_core.backends.perplexity import search as perplexity_search
 from qaip_core.backends.qaip import extract, library, stored
 from qaip_core.backends.qaip import search as qaip_search
+from qaip_core.operation import Operation
 from support.faults.speech import PERPLEXITY_AGENT
 
 __all__ = ["ASKED", "UUID", "Asked", "declared"]

@@ -18,7 +18,6 @@ from pydantic import BaseModel
 
 import langchain_qaip as lc
 import llama_index_qaip as li
-from qaip_core.backend import Operation
 from qaip_core.backends import fireworks
 from qaip_core.backends.dify import app, conversations, datasets, files
 from qaip_core.backends.fireworks import vectors as fireworks_vectors
@@ -30,6 +29,7 @@ from qaip_core.backends.perplexity import models as perplexity_models
 from qaip_core.backends.perplexity import search as perplexity_search
 from qaip_core.backends.qaip import extract, library, stored
 from qaip_core.backends.qaip import search as qaip_search
+from qaip_core.operation import Operation
 from support.backends import KEY
 from support.fault_server import Reply, json_reply, sse_reply
 from support.operations import ASKED, UUID

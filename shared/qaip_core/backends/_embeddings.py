@@ -10,8 +10,9 @@ from typing import Annotated, Any, TypeAlias
 
 from pydantic import AfterValidator, FiniteFloat
 
-from qaip_core.backend import Backend, Operation, Params, Wire
+from qaip_core.backend import Backend, Params, Wire
 from qaip_core.errors import MalformedResponseError, ServerReportedError
+from qaip_core.operation import Operation
 from qaip_core.reading import Notes, Reader, other_shape
 from qaip_core.report import stream_error
 from qaip_core.usage import Spent

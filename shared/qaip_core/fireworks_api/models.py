@@ -22,12 +22,12 @@ from pydantic import (
     model_validator,
 )
 
-from qaip_core.backend import Operation
 from qaip_core.backends.fireworks import FIREWORKS
 from qaip_core.errors import MalformedResponseError
 from qaip_core.fireworks_api import connections
 from qaip_core.fireworks_api.errors import translated_errors
 from qaip_core.fireworks_api.log import logger
+from qaip_core.operation import Operation
 
 __all__ = [
     "ChatCompletionResponse",

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any, Literal
 if TYPE_CHECKING:
     from os import PathLike
 
-    from qaip_core.backend import Operation, T
+    from qaip_core.backend import T
     from qaip_core.backends.dify._files import DifyFile
     from qaip_core.backends.dify.app import DifyInfo, DifyParameters
     from qaip_core.backends.dify.conversations import Conversation, Page, Past
+    from qaip_core.operation import Operation
 
 __all__ = ["AppCalls", "ConversationCalls"]
 

@@ -7,10 +7,11 @@ from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 
 from pydantic import AfterValidator, Field
 
-from qaip_core.backend import Errand, Params
+from qaip_core.backend import Params
 from qaip_core.backends._prompts import as_text
 from qaip_core.backends.dify._files import DifyFile, apart, held_in
 from qaip_core.backends.dify._service import DIFY
+from qaip_core.operation import Errand
 from qaip_core.types import Prompt
 
 __all__ = [

@@ -9,10 +9,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from qaip_core.backend import Operation, Params, Wire
+from qaip_core.backend import Params, Wire
 from qaip_core.backends.dify._params import USER, User
 from qaip_core.backends.dify._service import DIFY
 from qaip_core.errors import InvalidParameterError
+from qaip_core.operation import Operation
 from qaip_core.reading import Count, Reader
 
 __all__ = [

@@ -11,10 +11,11 @@ from typing import Annotated, Any, Generic, Literal, TypeAlias, TypeVar
 
 from pydantic import Field
 
-from qaip_core.backend import Operation, Params, Wire
+from qaip_core.backend import Params, Wire
 from qaip_core.backends.dify._params import USER, User
 from qaip_core.backends.dify._service import DIFY
 from qaip_core.backends.dify._sources import Resource
+from qaip_core.operation import Operation
 from qaip_core.reading import Notes, Reader, ranked, seconds
 from qaip_core.types import Citation
 

@@ -11,10 +11,11 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import BaseModel, Field, model_validator
 
-from qaip_core.backend import Operation, Params, Wire
+from qaip_core.backend import Params, Wire
 from qaip_core.backends.dify._service import DIFY
 from qaip_core.backends.dify._sources import link
 from qaip_core.errors import InvalidParameterError
+from qaip_core.operation import Operation
 from qaip_core.reading import Notes, Number, Reader, finite, ranked
 from qaip_core.types import Citation, source_id
 

@@ -13,11 +13,12 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from qaip_core.backend import Errand, Operation, Params, Upload, Wire
+from qaip_core.backend import Params, Wire
 from qaip_core.backends.dify._files import LIMITS, DifyFile, HeldFile, decoded, type_of
 from qaip_core.backends.dify._params import USER, Megabytes, User
 from qaip_core.backends.dify._service import DIFY
 from qaip_core.errors import InvalidParameterError
+from qaip_core.operation import Errand, Operation, Upload
 from qaip_core.reading import Reader, other_shape
 
 __all__ = ["UPLOAD", "UploadParams", "upload_values", "uploads"]

@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from qaip_core.backend import Operation, Wire
+from qaip_core.backend import Wire
 from qaip_core.backends.fireworks._service import FIREWORKS
 from qaip_core.errors import NotFoundError
+from qaip_core.operation import Operation
 from qaip_core.reading import Reader, finite
 from qaip_core.types import ModelInfo
 

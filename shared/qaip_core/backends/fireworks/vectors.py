@@ -10,10 +10,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from qaip_core.backend import Operation, Params, Wire
+from qaip_core.backend import Params, Wire
 from qaip_core.backends._embeddings import Texts, embeddings, reported
 from qaip_core.backends.fireworks._service import FIREWORKS
 from qaip_core.errors import MalformedResponseError
+from qaip_core.operation import Operation
 from qaip_core.reading import Count, Notes, Number, Reader
 from qaip_core.usage import Spent
 from qaip_core.vectors import Ranked, Reranked

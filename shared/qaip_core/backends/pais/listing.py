@@ -12,8 +12,9 @@ from typing import Any, Literal, Protocol
 
 from pydantic import Field
 
-from qaip_core.backend import Operation, Params, T, Wire
+from qaip_core.backend import Params, T, Wire
 from qaip_core.backends.pais._service import PAIS, control_base
+from qaip_core.operation import Operation
 from qaip_core.reading import Count, Reader, finite
 from qaip_core.types import ModelInfo
 

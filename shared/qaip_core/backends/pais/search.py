@@ -10,9 +10,10 @@ from typing import Annotated, Any
 
 from pydantic import Field, FiniteFloat
 
-from qaip_core.backend import Operation, Params, Wire
+from qaip_core.backend import Params, Wire
 from qaip_core.backends.pais._passages import Origin, as_citation
 from qaip_core.backends.pais._service import PAIS, control_base
+from qaip_core.operation import Operation
 from qaip_core.reading import Notes, Reader, other_shape, ranked
 from qaip_core.types import Citation
 

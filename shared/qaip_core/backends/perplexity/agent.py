@@ -12,7 +12,7 @@ from typing import Annotated, Any, Generic, TypeVar
 
 from pydantic import Field
 
-from qaip_core.backend import Endpoint, Operation, Params
+from qaip_core.backend import Endpoint, Params
 from qaip_core.backends.perplexity._service import PERPLEXITY
 from qaip_core.backends.perplexity.agent_events import Decoder
 from qaip_core.backends.perplexity.agent_input import PARTS, encode, items, sent
@@ -20,6 +20,7 @@ from qaip_core.backends.perplexity.agent_params import PerplexityAgentParams
 from qaip_core.backends.perplexity.agent_response import OPEN, decode, read, refuse
 from qaip_core.citations import resolve_markers
 from qaip_core.errors import InvalidParameterError, MalformedResponseError
+from qaip_core.operation import Operation
 from qaip_core.types import Completion, Prompt
 
 __all__ = ["AGENT", "CANCEL", "RETRIEVE", "START", "AgentRun", "PerplexityAgentParams", "started"]

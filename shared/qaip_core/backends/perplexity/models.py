@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from qaip_core.backend import Operation, Wire
+from qaip_core.backend import Wire
 from qaip_core.backends.perplexity._service import PERPLEXITY
+from qaip_core.operation import Operation
 from qaip_core.reading import Reader, finite
 from qaip_core.types import ModelInfo
 

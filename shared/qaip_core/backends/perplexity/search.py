@@ -12,7 +12,7 @@ from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 
 from pydantic import BaseModel, Field, create_model, model_validator
 
-from qaip_core.backend import Operation, Params, Wire
+from qaip_core.backend import Params, Wire
 from qaip_core.backends.perplexity._service import (
     PERPLEXITY,
     Country,
@@ -22,6 +22,7 @@ from qaip_core.backends.perplexity._service import (
     USDate,
 )
 from qaip_core.errors import InvalidParameterError, ServerReportedError
+from qaip_core.operation import Operation
 from qaip_core.reading import Notes, Reader, ranked
 from qaip_core.report import stream_error
 from qaip_core.types import Citation

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterator, Mapping
 from typing import Any, Protocol
 
-from qaip_core.backend import Operation, T
+from qaip_core.backend import T
 from qaip_core.backends.qaip.stored import (
     CHANGE,
     CHANGE_OF_PRINCIPAL,
@@ -20,6 +20,7 @@ from qaip_core.backends.qaip.stored import (
     StoredMessage,
 )
 from qaip_core.errors import InvalidParameterError
+from qaip_core.operation import Operation
 
 __all__ = ["Conversation", "Conversations", "Fetches", "StoredMessage"]
 

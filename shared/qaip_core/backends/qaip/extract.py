@@ -10,10 +10,10 @@ from typing import Any, ClassVar
 
 from pydantic import Field
 
-from qaip_core.backend import Operation
 from qaip_core.backends.qaip._service import QAIP
 from qaip_core.backends.qaip.params import FilterParams, Limit, Offset
 from qaip_core.errors import InvalidParameterError, MalformedResponseError
+from qaip_core.operation import Operation
 from qaip_core.reading import finite
 
 __all__ = ["EXTRACT", "ExtractParams", "RelatedParams", "extraction"]

@@ -9,11 +9,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from qaip_core.backend import Operation, Params, Wire
+from qaip_core.backend import Params, Wire
 from qaip_core.backends.qaip._service import QAIP, Content
 from qaip_core.backends.qaip.conversations import Fetches
 from qaip_core.backends.qaip.params import Id
 from qaip_core.errors import MalformedResponseError
+from qaip_core.operation import Operation
 from qaip_core.reading import Notes, Reader, ranked
 from qaip_core.types import Citation
 

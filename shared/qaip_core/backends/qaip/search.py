@@ -9,10 +9,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from qaip_core.backend import Operation, Wire
+from qaip_core.backend import Wire
 from qaip_core.backends.qaip._service import QAIP, Content
 from qaip_core.backends.qaip.params import FilterParams, Id, Limit, Offset
 from qaip_core.errors import InvalidParameterError
+from qaip_core.operation import Operation
 from qaip_core.reading import Notes, Reader, finite, ranked
 from qaip_core.types import Citation
 

@@ -11,9 +11,10 @@ from typing import Any, Self, TypeAlias
 
 from pydantic import model_validator
 
-from qaip_core.backend import Operation, Params, Wire
+from qaip_core.backend import Params, Wire
 from qaip_core.backends.qaip._service import QAIP, Content
 from qaip_core.backends.qaip.params import Id, Limit, Offset
+from qaip_core.operation import Operation
 from qaip_core.reading import Notes, Reader, finite, ranked
 from qaip_core.types import Citation
 
