@@ -18,7 +18,7 @@ from langchain_qaip._searching import SearchRetriever
 from langchain_qaip.errors import as_langchain
 from qaip_core import Completion
 from qaip_core.backends.perplexity import agent
-from qaip_core.backends.perplexity._classes import ListsModels
+from qaip_core.backends.perplexity._classes import CancelsRuns, ListsModels
 from qaip_core.backends.perplexity.agent import AgentRun
 from qaip_core.backends.perplexity.agent_params import PerplexityAgentParams
 from qaip_core.backends.perplexity.agent_tools import SERVED
@@ -28,7 +28,7 @@ from qaip_core.service import Found
 __all__ = ["AgentRun", "ChatPerplexityAgent", "PerplexitySearchRetriever"]
 
 
-class ChatPerplexityAgent(PerplexityAgentParams, ListsModels, Citing, ChatModel):
+class ChatPerplexityAgent(PerplexityAgentParams, ListsModels, CancelsRuns, Citing, ChatModel):
     """Answers through Perplexity's Agent API: models of many vendors, with tools and sources.
 
     A model by itself never searches: ``web_search=True`` lets it. With ``effort`` the service
@@ -96,21 +96,6 @@ class ChatPerplexityAgent(PerplexityAgentParams, ListsModels, Citing, ChatModel)
     async def aget_response(self, response_id: str) -> AgentRun[AIMessage]:
         """Do what `get_response` does, without blocking."""
         return self._read(await self.afetch(agent.RETRIEVE, {"response_id": response_id}))
-
-    def cancel(self, response_id: str) -> str:
-        """Stop a run in the background, and return the state that the service tells.
-
-        Parameters:
-            response_id: the id of `start`.
-
-        Raises:
-            BadRequestError: the run is done already, or unknown.
-        """
-        return self.fetch(agent.CANCEL, {"response_id": response_id})
-
-    async def acancel(self, response_id: str) -> str:
-        """Do what `cancel` does, without blocking."""
-        return await self.afetch(agent.CANCEL, {"response_id": response_id})
 
     def _started(self, given: LanguageModelInput, call: dict[str, Any]) -> dict[str, Any]:
         messages = self._convert_input(given).to_messages()

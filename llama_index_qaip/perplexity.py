@@ -17,7 +17,7 @@ from llama_index_qaip._tools import ToolCallingLLM
 from qaip_core import Completion
 from qaip_core.backend import invalid
 from qaip_core.backends.perplexity import agent
-from qaip_core.backends.perplexity._classes import ListsModels
+from qaip_core.backends.perplexity._classes import CancelsRuns, ListsModels
 from qaip_core.backends.perplexity.agent import AgentRun
 from qaip_core.backends.perplexity.agent_params import PerplexityAgentParams
 from qaip_core.backends.perplexity.search import (
@@ -39,7 +39,7 @@ if TYPE_CHECKING:  # few retrievers become tools
 __all__ = ["AgentRun", "PerplexityAgent", "PerplexitySearchRetriever"]
 
 
-class PerplexityAgent(PerplexityAgentParams, ListsModels, CitingLLM, ToolCallingLLM):
+class PerplexityAgent(PerplexityAgentParams, ListsModels, CancelsRuns, CitingLLM, ToolCallingLLM):
     """Perplexity's Agent API: models of many vendors, with tools and sources.
 
     A model by itself never searches: ``web_search=True`` lets it. With ``effort`` the service
@@ -110,21 +110,6 @@ class PerplexityAgent(PerplexityAgentParams, ListsModels, CitingLLM, ToolCalling
     async def aget_response(self, response_id: str) -> AgentRun[ChatResponse]:
         """Do what `get_response` does, without blocking."""
         return self._read(await self.afetch(agent.RETRIEVE, {"response_id": response_id}))
-
-    def cancel(self, response_id: str) -> str:
-        """Stop a run in the background, and return the state that the service tells.
-
-        Parameters:
-            response_id: the id of `start`.
-
-        Raises:
-            BadRequestError: the run is done already, or unknown.
-        """
-        return self.fetch(agent.CANCEL, {"response_id": response_id})
-
-    async def acancel(self, response_id: str) -> str:
-        """Do what `cancel` does, without blocking."""
-        return await self.afetch(agent.CANCEL, {"response_id": response_id})
 
     def _started(
         self, messages: Sequence[ChatMessage] | str, call: dict[str, Any]

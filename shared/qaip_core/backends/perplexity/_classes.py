@@ -1,4 +1,4 @@
-"""What the classes of both frameworks have in common: lists of models, and a way on.
+"""What the classes of both frameworks have in common: models, runs, and a way on.
 
 It is imported with the models, so it imports what it needs when it is called.
 """
@@ -19,7 +19,7 @@ if TYPE_CHECKING:  # what it is mixed into
 else:
     Base = object
 
-__all__ = ["ListsModels", "Retired", "in_place_of"]
+__all__ = ["CancelsRuns", "ListsModels", "Retired", "in_place_of"]
 
 _ENDED = (
     "Your key is fine: Perplexity ended chat completions on 2026-09-27. Replace {old} by {new}, "
@@ -70,6 +70,29 @@ class ListsModels(Base):
         from qaip_core.backends.perplexity.models import MODELS
 
         return await self.afetch(MODELS)
+
+
+class CancelsRuns(Base):
+    """Ends runs of the agent that go on in the background."""
+
+    def cancel(self, response_id: str) -> str:
+        """Stop a run in the background, and return the state that the service tells.
+
+        Parameters:
+            response_id: the id of `start`.
+
+        Raises:
+            BadRequestError: the run is done already, or unknown.
+        """
+        from qaip_core.backends.perplexity.agent import CANCEL
+
+        return self.fetch(CANCEL, {"response_id": response_id})
+
+    async def acancel(self, response_id: str) -> str:
+        """Do what `cancel` does, without blocking."""
+        from qaip_core.backends.perplexity.agent import CANCEL
+
+        return await self.afetch(CANCEL, {"response_id": response_id})
 
 
 class Retired(ListsModels):
