@@ -7,6 +7,7 @@ PEERS := $(VENV)-peers
 PEERS_LLAMA := $(VENV)-peers-llama-index
 BENCH := $(VENV)-bench
 ORACLES := $(VENV)-oracles
+MIGRATED := clients fireworks-0.15 langchain llama-index
 ORACLE_NAMES := $(basename $(notdir $(wildcard tests/oracles/requirements/*.txt)))
 DOCS ?= docs
 BACKEND ?=
@@ -17,7 +18,7 @@ CALLS ?= 0
 SEED ?= 0
 QUICK ?=
 
-.PHONY: demo test test-browser test-latest test-oracles soak peers bench count lint types check constraints clean
+.PHONY: demo test docs test-migration test-browser test-latest test-oracles soak peers bench count lint types check constraints clean
 
 demo: $(VENV)/.demo
 	@$(BIN)/python examples/quickstart.py
@@ -49,6 +50,14 @@ test-latest: $(LATEST)/bin/uv
 # Vendors' own clients, each in an environment of its own, judge what the sandbox answers.
 test-oracles: $(VENV)/.dev $(ORACLE_NAMES:%=$(ORACLES)/%/.ready)
 	ORACLES=$(ORACLES) $(BIN)/python -m pytest tests/oracles
+
+# What the migration pages say: the code before runs on the packages that it was written for.
+test-migration: $(VENV)/.dev $(MIGRATED:%=$(ORACLES)/%/.ready)
+	ORACLES=$(ORACLES) $(BIN)/python -m pytest --numprocesses auto tests/docs/test_migration.py
+
+# The documentation as a site, in site/. Every link in it is followed, except to other hosts.
+docs: $(VENV)/.docs
+	$(BIN)/mkdocs build --quiet --strict
 
 # A hundred calls at a time against random faults, for SECONDS or so many CALLS; then says what was
 # lost, wrong or left behind. SEED repeats a run.
@@ -113,6 +122,11 @@ $(VENV)/.browser: $(VENV)/.dev
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[all,dev,browser]'
 	@touch $@
 
+$(VENV)/.docs: $(VENV)/.dev
+	@echo "Installing what builds the site (once) ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[all,dev,docs]'
+	@touch $@
+
 $(LATEST)/bin/uv:
 	@$(PYTHON) -m venv $(LATEST)
 	@$(LATEST)/bin/python -m pip install --quiet --disable-pip-version-check uv
@@ -159,8 +173,8 @@ $(ORACLES)/%/.ready: tests/oracles/requirements/%.txt | $(LATEST)/bin/uv
 constraints: $(VENV)/.dev
 	$(BIN)/python -m pip install --quiet uv
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-header --no-annotate --no-emit-index-url \
-		--no-emit-find-links --extra all --extra dev --extra sandbox-office --extra browser --extra peers \
+		--no-emit-find-links --extra all --extra dev --extra sandbox-office --extra browser --extra docs --extra peers \
 		pyproject.toml -o constraints.txt
 
 clean:
-	rm -rf $(VENV) $(LATEST) $(PEERS) $(PEERS_LLAMA) $(BENCH) $(ORACLES) build dist .mypy_cache .pytest_cache .ruff_cache
+	rm -rf site $(VENV) $(LATEST) $(PEERS) $(PEERS_LLAMA) $(BENCH) $(ORACLES) build dist .mypy_cache .pytest_cache .ruff_cache
