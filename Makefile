@@ -9,7 +9,7 @@ BENCH := $(VENV)-bench
 ORACLES := $(VENV)-oracles
 MIGRATED := clients fireworks-0.15 langchain llama-index
 ORACLE_NAMES := $(basename $(notdir $(wildcard tests/oracles/requirements/*.txt)))
-DOCS ?= docs
+DOCS ?= examples/handbook
 BACKEND ?=
 ASK ?=
 export DOCS ASK BACKEND
@@ -57,7 +57,8 @@ test-migration: $(VENV)/.dev $(MIGRATED:%=$(ORACLES)/%/.ready)
 
 # The documentation as a site, in site/. Every link in it is followed, except to other hosts.
 docs: $(VENV)/.docs
-	$(BIN)/mkdocs build --quiet --strict
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
+	SITE=site $(BIN)/python -m pytest tests/docs/test_site.py
 
 # A hundred calls at a time against random faults, for SECONDS or so many CALLS; then says what was
 # lost, wrong or left behind. SEED repeats a run.

@@ -12,16 +12,16 @@ from langchain_core.tools import create_retriever_tool
 from langchain_qaip import ChatFireworks, ChatPerplexityAgent
 from qaip_sandbox import Sandbox
 
-QUESTION = "What do the documents say about citations?"
+QUESTION = "When was the first light lit?"
 
 
 def main() -> None:
-    with Sandbox(Path(__file__).parent.parent / "docs") as sandbox:
+    with Sandbox(Path(__file__).parent / "handbook") as sandbox:
         os.environ.update(sandbox.env)  # with real keys instead, this asks the real services
         search = create_retriever_tool(
             ChatPerplexityAgent(model="perplexity/sonar", web_search=True).as_retriever(k=2),
             "search_documents",
-            "Searches the documents about citations, streams, retries and errors.",
+            "Searches the handbook of a lighthouse museum.",
             response_format="content_and_artifact",
         )
         agent = create_agent(ChatFireworks(model="accounts/sandbox/models/extractive"), [search])

@@ -10,11 +10,11 @@ from llama_index.core.tools import QueryEngineTool
 from llama_index_qaip import Fireworks, Perplexity
 from qaip_sandbox import Sandbox
 
-QUESTION = "What do the documents say about citations?"
+QUESTION = "When was the first light lit?"
 
 
 async def main() -> None:
-    with Sandbox(Path(__file__).parent.parent / "docs") as sandbox:
+    with Sandbox(Path(__file__).parent / "handbook") as sandbox:
         os.environ.update(sandbox.env)  # with real keys instead, this asks the real services
         async with (
             Perplexity(model="sonar") as searcher,
@@ -29,7 +29,7 @@ async def main() -> None:
             search = QueryEngineTool.from_defaults(
                 searcher.as_query_engine(),
                 name="search_documents",
-                description="Searches the documents about citations, streams, retries, errors.",
+                description="Searches the handbook of a lighthouse museum.",
             )
             run = FunctionAgent(tools=[search], llm=thinker).run(QUESTION)
             async for event in run.stream_events():

@@ -3,7 +3,7 @@
 Without a key it starts the sandbox on a folder of documents and asks that. Settings, all
 optional, from the environment:
 
-    DOCS     the folder (default: docs)
+    DOCS     the folder (default: examples/handbook)
     ASK      the question
     BACKEND  qaip, fireworks, pais, perplexity or dify: ask the real service, with its real key
     MODEL    the model for BACKEND
@@ -15,68 +15,58 @@ import inspect
 import os
 import sys
 import textwrap
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from langchain_core.documents import Document
-from langchain_core.output_parsers import StrOutputParser
 from langchain_core.prompts import ChatPromptTemplate
 from langchain_core.runnables import RunnablePassthrough
 
-from langchain_qaip import PAISLLM, ChatPerplexityAgent, ChatQaip, FireworksLLM, documents
+import langchain_qaip
+import llama_index_qaip
+from langchain_qaip import PAISLLM, ChatPerplexityAgent, ChatQaip, FireworksLLM
 from llama_index_qaip import Dify
 from qaip_core import ServiceError
 from qaip_sandbox import Sandbox
 
 PROMPT = ChatPromptTemplate.from_messages([("system", "{context}"), ("human", "{question}")])
 FIREWORKS_MODEL = "accounts/fireworks/models/llama-v3p1-8b-instruct"
-OUR_QUESTION = "What happens when a stream is cut?"
+OUR_DOCUMENTS = Path("examples/handbook")
+OUR_QUESTION = "When was the first light lit?"
 
 
 def perplexity(question: str, model: str = "perplexity/sonar") -> None:
     chain = PROMPT | ChatPerplexityAgent(model=model, web_search=True)
-    answer: Any = None
-    for chunk in chain.stream({"context": "Answer briefly, with sources.", "question": question}):
-        show(chunk.text)
-        answer = chunk if answer is None else answer + chunk
-    footnotes((d.metadata, d.page_content) for d in documents(answer))
+    asked = {"context": "Answer briefly, with sources.", "question": question}
+    langchain_qaip.show(chain.stream(asked))
 
 
 def qaip(question: str) -> None:
-    found: Any = []
-    rag = (
-        {"documents": ChatQaip().as_retriever(k=3), "question": RunnablePassthrough()}
-        | RunnablePassthrough.assign(context=lambda known: as_context(known["documents"]))
-        | RunnablePassthrough.assign(answer=PROMPT | ChatQaip() | StrOutputParser())
-    )
-    for part in rag.stream(question):
-        found = part.get("documents", found)
-        show(part.get("answer", ""))
-    footnotes((d.metadata, d.page_content) for d in found)
+    passages = RunnablePassthrough.assign(context=lambda known: as_context(known["context"]))
+    rag = {
+        "context": ChatQaip().as_retriever(k=3),
+        "question": RunnablePassthrough(),
+    } | RunnablePassthrough.assign(answer=passages | PROMPT | ChatQaip())
+    langchain_qaip.show(rag.stream(question))
 
 
 def dify(question: str) -> None:
     engine = Dify().as_query_engine(streaming=True)
-    response = engine.query(question)
-    for piece in response.response_gen:
-        show(piece)
-    footnotes((n.metadata, n.node.get_content()) for n in response.source_nodes)
+    llama_index_qaip.show(engine.query(question))
 
 
 def pais(question: str, model: str = "sandbox-extractive") -> None:
     llm = PAISLLM(model=model, max_tokens=120, temperature=0)
-    for piece in llm.stream(question):
-        show(piece)
+    langchain_qaip.show(llm.stream(question))
 
 
 def fireworks(question: str, model: str = FIREWORKS_MODEL) -> None:
     llm = FireworksLLM(model=model, max_tokens=120)
-    show(llm.invoke(question))
+    print(llm.invoke(question))
 
 
 DEMOS: dict[str, tuple[str, Callable[..., None]]] = {
-    "perplexity": ("Perplexity: a LangChain chain that streams, with footnotes", perplexity),
+    "perplexity": ("Perplexity: a LangChain chain that streams, with its sources", perplexity),
     "qaip": ("Qaip: a LangChain RAG chain over ChatQaip().as_retriever()", qaip),
     "dify": ("Dify: a LlamaIndex query engine that streams, with its sources", dify),
     "pais": ("VMware Private AI Services: a text completion, streamed", pais),
@@ -89,28 +79,9 @@ def as_context(found: list[Document]) -> str:
     return "Answer from these passages:\n" + "\n\n".join(d.page_content for d in found)
 
 
-def show(text: str) -> None:
-    """Print a piece of an answer as soon as it is there."""
-    sys.stdout.write(text)
-    sys.stdout.flush()
-
-
 def style(text: str, code: str) -> str:
     """Return text in bold or dim; plain where the output is no terminal."""
     return f"\033[{code}m{text}\033[0m" if sys.stdout.isatty() else text
-
-
-def footnotes(sources: Iterable[tuple[dict[str, Any], str]]) -> None:
-    """Print numbered sources: title, page, link, and how the quoted passage begins."""
-    print("\n")
-    known = list(sources)
-    if not known:
-        print("  (no sources)")
-    for place, (facts, text) in enumerate(known, start=1):
-        number = facts.get("marker", facts.get("rank", place))
-        page = f", page {facts['page_number']}" if "page_number" in facts else ""
-        print(f"  [{number}] {facts.get('title', 'untitled')}{page}  {facts.get('url', '')}")
-        print(style(f"      {textwrap.shorten(text, 88, placeholder=' ...')}", "2"))
 
 
 def run(name: str, question: str, model: str | None = None) -> None:
@@ -119,9 +90,7 @@ def run(name: str, question: str, model: str | None = None) -> None:
     demo(question, model) if model else demo(question)
     lines = inspect.getsource(demo).splitlines()[1:]
     code = "\n".join(lines)
-    print(
-        f"\n\n{style('  by:', '2')}\n{style(textwrap.indent(textwrap.dedent(code), '    '), '2')}"
-    )
+    print(f"\n{style('  by:', '2')}\n{style(textwrap.indent(textwrap.dedent(code), '    '), '2')}")
 
 
 def about(sandbox: Sandbox) -> str:
@@ -138,7 +107,7 @@ def on_sandbox(folder: Path, question: str) -> None:
         if not sandbox.documents:
             raise FileNotFoundError(f"nothing to read in {folder}")
         if not question:
-            question = OUR_QUESTION if folder == Path("docs") else about(sandbox)
+            question = OUR_QUESTION if folder == OUR_DOCUMENTS else about(sandbox)
         print(f"Sandbox on {folder}/: {len(sandbox.documents)} document(s), no network, no key.")
         print(f"Question: {style(question, '1')}")
         for name in DEMOS:
@@ -152,7 +121,7 @@ def main() -> int:
     backend = os.environ.get("BACKEND", "")
     try:
         if not backend:
-            on_sandbox(Path(os.environ.get("DOCS") or "docs"), question)
+            on_sandbox(Path(os.environ.get("DOCS") or OUR_DOCUMENTS), question)
         elif backend in DEMOS:
             run(backend, question or "What is a lighthouse?", os.environ.get("MODEL"))
         else:

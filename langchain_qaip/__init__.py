@@ -27,6 +27,13 @@ from langchain_qaip.chat_models import (
 )
 
 if TYPE_CHECKING:
+    from langchain_qaip._cited import (
+        ashow,
+        cited,
+        load_ipython_extension,
+        show,
+        unload_ipython_extension,
+    )
     from langchain_qaip.dify import ChatDifyConversation, DifyDatasetRetriever, DifyWorkflow
     from langchain_qaip.fireworks import FireworksEmbeddings, FireworksRerank
     from langchain_qaip.llms import PAISLLM, DifyLLM, FireworksLLM, PerplexityLLM, QaipLLM
@@ -63,11 +70,23 @@ __all__ = [
     "QaipExtractor",
     "QaipLLM",
     "QaipSearchRetriever",
+    "ashow",
+    "cited",
     "documents",
+    "load_ipython_extension",
     "register_providers",
+    "show",
+    "unload_ipython_extension",
 ]
 
 _LATER: Mapping[str, tuple[str, ...]] = {
+    "_cited": (
+        "ashow",
+        "cited",
+        "load_ipython_extension",
+        "show",
+        "unload_ipython_extension",
+    ),
     "llms": ("PAISLLM", "DifyLLM", "FireworksLLM", "PerplexityLLM", "QaipLLM"),
     "retrievers": ("CitationRetriever",),
     "qaip": ("QAIPRetriever", "QaipExtractor", "QaipSearchRetriever"),

@@ -210,7 +210,9 @@ def documents(message: BaseMessage) -> list[Document]:
     """
     if not isinstance(message, BaseMessage):
         raise InvalidParameterError(f"documents() takes one message, not {type(message).__name__}")
-    return _distinct(message.additional_kwargs.get("citations") or _annotated(message))
+    kept = message.additional_kwargs.get("citations") or ()
+    ours = [c for c in kept if isinstance(c, Mapping) and "id" in c]  # other packages keep links
+    return _distinct(ours or _annotated(message))
 
 
 def to_documents(found: Iterable[Citation]) -> list[Document]:

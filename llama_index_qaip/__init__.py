@@ -26,6 +26,13 @@ from llama_index_qaip.query_engines import CitedQueryEngine
 from llama_index_qaip.retrievers import CitationRetriever
 
 if TYPE_CHECKING:
+    from llama_index_qaip._cited import (
+        ashow,
+        cited,
+        load_ipython_extension,
+        show,
+        unload_ipython_extension,
+    )
     from llama_index_qaip.dify import DifyConversation, DifyDatasetRetriever, DifyWorkflow
     from llama_index_qaip.fireworks import FireworksEmbedding, FireworksRerank
     from llama_index_qaip.pais import PAISAgent, PAISEmbedding, PAISSearchRetriever
@@ -55,9 +62,21 @@ __all__ = [
     "QaipSearchRetriever",
     "ServiceError",
     "ServiceLLM",
+    "ashow",
+    "cited",
+    "load_ipython_extension",
+    "show",
+    "unload_ipython_extension",
 ]
 
 _LATER: Mapping[str, tuple[str, ...]] = {
+    "_cited": (
+        "ashow",
+        "cited",
+        "load_ipython_extension",
+        "show",
+        "unload_ipython_extension",
+    ),
     "qaip": ("QaipExtractor", "QaipSearchRetriever"),
     "fireworks": ("FireworksEmbedding", "FireworksRerank"),
     "pais": ("PAISAgent", "PAISEmbedding", "PAISSearchRetriever"),

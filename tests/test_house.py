@@ -74,10 +74,30 @@ def test_there_are_modules_in_every_package() -> None:
     assert all(of(package) for package in FOLDERS)
 
 
+COMMAND = "qaip_core.command"
+
+
 @pytest.mark.parametrize("name", of("qaip_core"))
 def test_the_core_imports_no_framework_and_no_server(name: str) -> None:
     others = FOLDERS.keys() - {"qaip_core"}
+    others -= {"qaip_sandbox"} if name.startswith(COMMAND) else set()
     assert not tops(name) & (FRAMEWORKS | SERVERS | VENDORS | others)
+
+
+@pytest.mark.parametrize("name", [n for n in MODULES if not n.startswith(COMMAND)])
+def test_nobody_imports_the_command(name: str) -> None:
+    assert not any(imported.startswith(COMMAND) for imported in imports(name))
+
+
+def test_the_command_does_not_need_the_sandbox_or_rich() -> None:
+    names = [n for n in of("qaip_core") if n.startswith(COMMAND) and not n.endswith("__main__")]
+    loaded = subprocess.run(
+        [sys.executable, "-c", f"import sys, {', '.join(names)}; print(*sys.modules)"],
+        capture_output=True,
+        check=True,
+        text=True,
+    ).stdout.split()
+    assert not {"httpx", "qaip_sandbox", "rich", "markdown_it", *FRAMEWORKS} & set(loaded)
 
 
 @pytest.mark.parametrize("name", of("qaip_core"))
@@ -210,6 +230,7 @@ def test_a_wheel_holds_four_packages_and_nothing_else(wheel: set[str]) -> None:
 
 def test_a_wheel_holds_every_module_and_its_types(wheel: set[str]) -> None:
     assert {f"{package}/py.typed" for package in FOLDERS} <= wheel
+    assert "qaip_core/errors.md" in wheel  # for `qaip explain`
     expected = {
         str(path.relative_to(FOLDERS[name.partition(".")[0]].parent))
         for name, path in MODULES.items()

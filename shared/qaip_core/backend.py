@@ -133,12 +133,14 @@ class Backend:
         key_env, url_env, verify_env: environment variables, first that is set wins.
         key_header: the header that carries the key.
         key_prefix: what stands before the key in it.
+        key_begins: how its keys begin, where the vendor says so.
         key_required: whether a call without a key is refused before it is sent.
         normalise_url: brings the ways in which users write the base URL into one.
         rules: the service's own error table.
         keep_headers: prefixes of the response headers to keep in the metadata.
         named_headers: response headers that have a name of their own there.
         docs: the vendor's page.
+        model_hint: how to find the name of a model, for the error that there is none.
     """
 
     name: str
@@ -150,11 +152,13 @@ class Backend:
     verify_env: tuple[str, ...] = ()
     key_header: str = "Authorization"
     key_prefix: str = "Bearer "
+    key_begins: str = ""
     key_required: bool = True
     normalise_url: Callable[[str], str] = field(default=lambda url: url)
     rules: tuple[Rule, ...] = ()
     keep_headers: tuple[str, ...] = ()
     named_headers: Mapping[str, str] = field(default_factory=lambda: {"x-request-id": "request_id"})
+    model_hint: str = ""
 
 
 class Action:
@@ -203,7 +207,10 @@ class Action:
             refuse_unknown(given, known, self.backend.title, self.params.elsewhere)
         for name in self.required:
             if name not in given:
-                raise InvalidParameterError(f"{self.backend.title} needs {name!r}: pass {name}=...")
+                hint = self.backend.model_hint if name == "model" else ""
+                raise InvalidParameterError(
+                    f"{self.backend.title} needs {name!r}: pass {name}=...{hint}"
+                )
         try:
             checked = self.params.model_validate(given)
         except ValidationError as error:
@@ -325,6 +332,20 @@ def _places(path: str) -> frozenset[str]:
     return frozenset(name for _, name, _, _ in Formatter().parse(path) if name)
 
 
+_OF_OTHERS: Mapping[str, str] = {
+    **dict.fromkeys(("fireworks_api_key", "pplx_api_key", "qaip_api_key"), "api_key=..."),
+    "fireworks_api_base": "base_url=...",
+    "request_timeout": "timeout=...",
+    "model_name": "model=...",
+    "model_kwargs": "what it holds as arguments of their own, or extra_body={...}",
+    **dict.fromkeys(("headers", "extra_headers"), "default_headers={...} when the object is made"),
+    "stream_usage": 'stream_options={"include_usage": ...}',
+    "is_function_calling": "is_function_calling_model=...",
+    "use_responses_api": "the class for Perplexity's agent instead, without it",
+}
+"""What to write instead of names that other packages have; see docs/migration."""
+
+
 def refuse_unknown(
     given: Mapping[str, Any],
     known: Sequence[str],
@@ -334,10 +355,8 @@ def refuse_unknown(
     """Raise for the first name that is not known, with what to write instead, or the nearest."""
     for name in given:
         if name not in known:
-            if name in elsewhere:
-                raise InvalidParameterError(
-                    f"{owner} has no parameter {name!r}: write {elsewhere[name]}"
-                )
+            if instead := elsewhere.get(name) or _OF_OTHERS.get(name):
+                raise InvalidParameterError(f"{owner} has no parameter {name!r}: write {instead}")
             import difflib
 
             near = difflib.get_close_matches(name, known, 1)
@@ -356,7 +375,7 @@ def faults(error: ValidationError, whole: str = "parameters") -> str:
         whole: what to call the object itself.
     """
     return "; ".join(
-        f"{'.'.join(map(str, e['loc'])) or whole}: {e['msg']}"
+        f"{'.'.join(map(str, e['loc'])) or whole}: {e['msg'].removeprefix('Value error, ')}"
         for e in error.errors(include_url=False, include_context=False, include_input=False)
     )
 

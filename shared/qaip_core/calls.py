@@ -83,7 +83,7 @@ class Caller:
         body: dict[str, Any] = endpoint.encode(prompt, rest, stream)
         errands = endpoint.errands(body, known)
         return Call(
-            **self._common(settings.base_url + path),
+            **self._common(_joined(settings.base_url, path)),
             endpoint=endpoint,
             body={**body, **more},
             policy=settings.policy,
@@ -124,7 +124,8 @@ class Caller:
         path, params = operation.at(operation.check(given))
         params.update(extra)
         in_url = operation.method in _WITHOUT_BODY
-        url = operation.base(settings.base_url) + path + (_query(params) if in_url else "")
+        url = _joined(operation.base(settings.base_url), path)
+        url += _query(params) if in_url else ""
         policy = settings.policy
         return Ask(
             **self._common(url),
@@ -140,6 +141,7 @@ class Caller:
             "url": url,
             "headers": settings.headers,
             "env": settings.backend.key_env[0],
+            "key_from": settings.key_from,
             "fresh_key": callable(settings.key),
             "forget_key": getattr(settings.key, "forget", None),
         }
@@ -200,7 +202,12 @@ class Caller:
         decoder = call.decoder
         body = call.body if isinstance(call.body, dict) else {}
         stop = None if decoder is None else call.endpoint.cancel(decoder, body)
-        return (self.settings.base_url + stop[0], to_json(stop[1])) if stop else None
+        return (_joined(self.settings.base_url, stop[0]), to_json(stop[1])) if stop else None
+
+
+def _joined(base: str, path: str) -> str:
+    """Return the URL of a call; a version that both of its parts name stands in it once."""
+    return base.removesuffix("/v1") + path if path.startswith("/v1/") else base + path
 
 
 class _Form:

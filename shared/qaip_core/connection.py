@@ -32,6 +32,7 @@ __all__ = [
     "Connection",
     "Settings",
     "environment",
+    "is_loopback",
     "refuse_clear_text",
     "without_context",
 ]
@@ -73,7 +74,11 @@ class Settings:
     @property
     def is_local(self) -> bool:
         """Whether the service runs on this machine: no proxy stands between."""
-        return _is_loopback(urlsplit(self.base_url).hostname or "")
+        return is_loopback(urlsplit(self.base_url).hostname or "")
+
+    def key_from(self) -> str:
+        """Say where the key came from, for the error that the service does not take it."""
+        return _origin(self.key, self.backend)
 
     def key_now(self) -> str | None:
         """Return the key for one request; its source is asked each time."""
@@ -103,14 +108,20 @@ def _hidden_headers(headers: Mapping[str, str] | None) -> Mapping[str, str] | No
 
 
 def _hidden(value: Any) -> Any:
+    if value is not None and not isinstance(value, str | SecretStr) and not callable(value):
+        raise ValueError("it is a string, or a callable that returns one")
     return SecretStr(value) if isinstance(value, str) else value
 
 
 def _phases(value: Any) -> Any:
-    """Return an ``httpx.Timeout`` as a mapping, which can be serialized."""
+    """Return an ``httpx.Timeout``, or a pair, as a mapping, which can be serialized."""
     names = ("connect", "read", "write", "pool")
+    if isinstance(value, tuple) and len(value) == 2:  # as requests and LangChain's partners have it
+        return dict(zip(names, (*value, value[1], value[1]), strict=True))
     if isinstance(value, Mapping) and not value.keys() <= set(names):
         raise ValueError(f"takes {', '.join(names)}")
+    if isinstance(value, int | float) and value <= 0:
+        raise ValueError("takes seconds above 0, or None for no limit")
     return {n: getattr(value, n) for n in names} if hasattr(value, "connect") else value
 
 
@@ -149,13 +160,15 @@ class Connection(BaseModel):
             ``acall()``, which async calls await instead; see `qaip_core.tokens`.
         base_url: where the service is; read from the environment, else the vendor's address.
         timeout: seconds of silence allowed while an answer is awaited (connecting: at most 10),
-            an ``httpx.Timeout`` (or a mapping) for each phase of its own, or None for no limit.
+            an ``httpx.Timeout`` (or a mapping) for each phase of its own, a pair of seconds to
+            connect and to be silent, or None for no limit.
         max_retries: further requests after a failed one, 0 for none.
         stream_idle_timeout: seconds that a stream may take without content; keep-alives do
             not count. None for no limit.
-        verify: how the service proves who it is: by the certificates that this machine trusts
-            (True), by those of a file or folder (its path, for a private CA), or as an
-            ``ssl.SSLContext`` says; False asks for no proof. Your own httpx clients bring theirs.
+        verify: how the service proves who it is: by the public CAs that come with httpx, or
+            those of SSL_CERT_FILE or SSL_CERT_DIR (True), by those of a file or folder (its
+            path, for a private CA), or as an ``ssl.SSLContext`` says; False asks for no proof.
+            Your own httpx clients bring theirs.
         http_client, http_async_client: your own httpx clients (proxies, client certificates);
             they are never closed here.
         default_headers: sent with every request.
@@ -216,13 +229,22 @@ class Connection(BaseModel):
             )
         if isinstance(key, SecretStr):
             _sound_key(key.get_secret_value())
-        for name, own, other in (
-            ("http_client", "close", "aclose"),
-            ("http_async_client", "aclose", "close"),
+        for name, own, other, kind in (
+            ("http_client", "close", "aclose", "Client"),
+            ("http_async_client", "aclose", "close", "AsyncClient"),
         ):
             client = getattr(self, name)
             if hasattr(client, other) and not hasattr(client, own):
-                raise ConfigurationError(f"{name} is of the other kind: {type(client).__name__}")
+                raise ConfigurationError(
+                    f"{name} is of the other kind: {type(client).__name__}. The sync calls take an "
+                    "httpx.Client as http_client, the async ones an httpx.AsyncClient as "
+                    "http_async_client"
+                )
+            if client is not None and not (hasattr(client, own) and hasattr(client, "send")):
+                raise ConfigurationError(
+                    f"{name} is no HTTP client but of the class {type(client).__name__}: pass an "
+                    f"httpx.{kind}, or leave it out"
+                )
             if client is not None and self.verify is not None:
                 raise ConfigurationError(
                     f"verify is for the clients that are made here: give it to your {name}"
@@ -230,6 +252,8 @@ class Connection(BaseModel):
         url = base_url(backend, self._given_url)
         if key is not None:
             refuse_clear_text(url)
+        if isinstance(key, SecretStr):
+            _refuse_foreign(key.get_secret_value(), backend, url)
         headers = HiddenHeaders(self.default_headers or {})
         for name, value in headers.items():
             _refuse_header(name, value)
@@ -261,6 +285,52 @@ class Connection(BaseModel):
 def environment(names: tuple[str, ...]) -> str | None:
     """Return the first of the environment variables that is set and not empty."""
     return next((value for name in names if (value := os.environ.get(name))), None)
+
+
+def _origin(key: Key | None, backend: Backend) -> str:
+    """Say where a key came from, for the error that the service does not take it."""
+    if key is None:
+        return "without a key"
+    if not isinstance(key, SecretStr):
+        return "with the key that the callable api_key returned"
+    value = key.get_secret_value()
+    found = next((name for name in backend.key_env if os.environ.get(name) == value), None)
+    whose = next((m for m in _OWNERS if value.startswith(m) and m != backend.key_begins), None)
+    told = f"with the key of {found}" if found else "with the key that was passed"
+    return f"{told} (one of {_OWNERS[whose][1]}, as it begins with {whose!r})" if whose else told
+
+
+# What a key begins with, where the vendor says so; whose it is; the variable it belongs into.
+_OWNERS = {
+    "pplx-": ("perplexity", "Perplexity", "PERPLEXITY_API_KEY"),
+    "app-": ("dify", "a Dify app", "DIFY_API_KEY"),
+    "dataset-": ("dify", "Dify's knowledge bases", "DIFY_DATASET_API_KEY"),
+}
+
+
+def _refuse_foreign(key: str, backend: Backend, url: str) -> None:
+    """Refuse a key that another service gave out, before that one can read it.
+
+    "app-" and "dataset-" are common words, so they are told apart for Dify only. A gateway may
+    take the keys of whom it stands before.
+
+    Raises:
+        ConfigurationError: it is such a key.
+    """
+    host = urlsplit(url).hostname or ""
+    at_home = host == urlsplit(backend.base_url or "").hostname or is_loopback(host)
+    for mark, (service, owner, name) in _OWNERS.items():
+        known = service == backend.name or (mark == "pplx-" and at_home)
+        if known and key.startswith(mark) and mark != backend.key_begins:
+            begins = backend.key_begins
+            wanted = f"one that begins with {begins!r}" if begins else "its own"
+            raise ConfigurationError(
+                f"api_key begins with {mark!r}, so it is a key of {owner} (set {name} to it) and "
+                f"was not sent to {backend.title}, which takes {wanted} ({backend.docs}): pass "
+                f"api_key=... or set {' or '.join(backend.key_env)}.",
+                service=backend.name,
+                anchor="a-key-of-another-service",
+            )
 
 
 _SWITCHES = {
@@ -331,7 +401,10 @@ def _sound_url(url: str, normalise: Callable[[str], str]) -> str:
     except ValueError:  # its text may hold the URL
         raise ConfigurationError(_UNREADABLE) from None
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ConfigurationError("base_url must begin with https:// (or http:// for loopback)")
+        raise ConfigurationError(
+            "base_url must begin with https:// (or http:// for loopback), such as "
+            "https://api.example.com/v1"
+        )
     if "@" in parts.netloc or "?" in url or "#" in url:
         raise ConfigurationError(
             "base_url must not hold user info, a query or a fragment; "
@@ -339,7 +412,14 @@ def _sound_url(url: str, normalise: Callable[[str], str]) -> str:
         )
     if not _is_host(parts.hostname, bracketed="[" in parts.netloc):
         raise ConfigurationError(_UNREADABLE)
-    return normalise(url.rstrip("/"))
+    for call in _CALLS:
+        url = url.rstrip("/").removesuffix(call)
+    return _DOUBLED.sub(r"\1", normalise(url.rstrip("/")))
+
+
+# A base URL is often pasted with the call's path at its end, or with its version twice.
+_CALLS = ("/chat/completions", "/completions")
+_DOUBLED = re.compile(r"(/v[0-9]+)\1+$")
 
 
 def _is_host(host: str, *, bracketed: bool) -> bool:
@@ -361,14 +441,15 @@ def refuse_clear_text(url: str) -> None:
     """
     parts = urlsplit(url)
     host = parts.hostname or ""
-    if parts.scheme == "http" and not _is_loopback(host):
+    if parts.scheme == "http" and not is_loopback(host):
         raise ConfigurationError(
             f"the key would cross the network in clear text to {host}: use https in base_url"
         )
 
 
 @lru_cache(maxsize=64)
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Tell whether a host is this machine."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
@@ -392,7 +473,10 @@ def _sound_key(value: Any) -> str:
     """Return the key; refuse what could not stand in a header, without showing it."""
     value = value.get_secret_value() if isinstance(value, SecretStr) else value
     if not isinstance(value, str) or not value.strip():
-        raise MissingKeyError("api_key is empty or no string")
+        raise MissingKeyError(
+            "api_key is empty or no string: pass the key, or leave api_key out so that it is read "
+            "from the environment"
+        )
     if not value.isascii() or not value.isprintable() or " " in value:
         raise ConfigurationError(
             "api_key holds white space, control or non-ASCII characters; was it pasted with more?"

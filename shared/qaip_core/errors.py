@@ -29,7 +29,8 @@
         ├── IncompleteStreamError    the stream ended before its end mark
         └── ServerReportedError      the service reported an error inside a stream
 
-Whatever had arrived when an error interrupted an answer is in ``error.partial``.
+Whatever had arrived when an error interrupted an answer is in ``error.partial``. The text of an
+error ends with the place in docs/errors.md that explains it; ``qaip explain NAME`` prints it.
 """
 
 from __future__ import annotations
@@ -73,6 +74,9 @@ __all__ = [
 ]
 
 
+_PACKAGES = ("qaip_core", "langchain_qaip", "llama_index_qaip")
+
+
 class ServiceError(Exception):
     """Base of every error that this package raises.
 
@@ -91,9 +95,18 @@ class ServiceError(Exception):
         partial: the answer as far as it had arrived.
         is_retryable: whether the same call may succeed later.
         unsent: whether the request certainly did not reach the service.
+        anchor: the section of docs/errors.md that explains it: that of its class, unless a more
+            precise one is known.
     """
 
     is_retryable = False
+    anchor = "serviceerror"
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Point each of our classes to its own section; those of others to their base's."""
+        super().__init_subclass__(**kwargs)
+        if cls.__module__.partition(".")[0] in _PACKAGES:
+            cls.anchor = cls.__name__.lower()
 
     def __init__(
         self,
@@ -109,6 +122,7 @@ class ServiceError(Exception):
         headers: Mapping[str, str] | None = None,
         partial: Completion | None = None,
         unsent: bool = False,
+        anchor: str | None = None,
     ) -> None:
         super().__init__(message)
         self.message = message
@@ -122,6 +136,11 @@ class ServiceError(Exception):
         self.headers: Mapping[str, str] | None = headers and shown_headers(headers)
         self.partial = partial
         self.unsent = unsent
+        if anchor:
+            self.anchor = anchor
+
+    def __str__(self) -> str:
+        return f"{self.message} (docs/errors.md#{self.anchor})"
 
     def redact(self, secret: str) -> None:
         """Remove a secret that the service echoed, such as the key it refused."""

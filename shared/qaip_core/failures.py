@@ -6,9 +6,12 @@ client may be of httpx or of its fork httpx2.
 
 from __future__ import annotations
 
+import re
 import ssl
 from collections.abc import Mapping
+from urllib.parse import urlsplit
 
+from qaip_core.connection import is_loopback
 from qaip_core.errors import (
     ConfigurationError,
     MalformedResponseError,
@@ -40,7 +43,7 @@ _FAILURES: Mapping[str, tuple[type[ServiceError], bool]] = {
 _ADVICE: Mapping[type[ServiceError], str] = {
     ServiceTimeoutError: "{url} did not answer in time ({what}); raise timeout if it needs longer",
     ServiceConnectionError: "the connection to {url} failed ({what}); check base_url, the network "
-    "and proxies",
+    "and {proxies}",
     ConfigurationError: "the request to {url} could not be made; check base_url and headers",
     MalformedResponseError: "the body from {url} could not be decompressed ({what})",
 }
@@ -52,9 +55,14 @@ _PHASES: Mapping[str, str] = {
 }
 _CERTIFICATE = (
     "the certificate that {url} shows is refused ({what}); check the host name in base_url; for a "
-    "private CA pass the path of its certificate as verify=..., or name it in SSL_CERT_FILE"
+    "private CA, also that of a proxy which reads along, pass the path of its certificate as "
+    "verify=..., or name it in SSL_CERT_FILE"
 )
-_NO_TLS = "no TLS with {url} ({what}); check that https:// is right in base_url, and the proxies"
+_NO_TLS = "no TLS with {url} ({what}); check that https:// is right in base_url, and {proxies}"
+_LOGIN = (
+    "the proxy between here and {url} wants a login ({what}): write it into HTTPS_PROXY "
+    "(http://user:password@host:port), or name the host in NO_PROXY if it can be reached directly"
+)
 
 
 def failure(error: Exception, url: str, *, stale: bool) -> Failure:
@@ -75,11 +83,34 @@ def failure(error: Exception, url: str, *, stale: bool) -> Failure:
     stale = stale and kind is ServiceConnectionError
     tls = _tls_error(error) if kind is ServiceConnectionError else None
     what = getattr(tls, "verify_message", "") or str(error) or names[0]
-    advice = _tls_advice(tls) or _PHASES.get(names[0], _ADVICE[kind])
-    ours = kind(advice.format(url=url, what=what), unsent=unsent or stale)
-    if tls is not None or what.startswith("407"):  # neither passes with time
+    barred = what.startswith("407")
+    advice = _LOGIN if barred else _tls_advice(tls) or _PHASES.get(names[0], _ADVICE[kind])
+    proxy = _proxy(url)
+    ours = kind(
+        advice.format(url=url, what=what, proxies=proxy or "proxies (HTTPS_PROXY, NO_PROXY)"),
+        unsent=unsent or stale,
+    )
+    if tls is not None or barred:  # neither passes with time
         ours.is_retryable = False
+    if tls is not None or (proxy and kind is ServiceConnectionError):
+        ours.anchor = "a-corporate-proxy"
     return Failure(ours, None if kind is ConfigurationError else error, stale)
+
+
+def _proxy(url: str) -> str:
+    """Name the proxy that the environment prescribes for an address, without its login."""
+    from urllib.request import getproxies_environment
+
+    parts = urlsplit(url)
+    found = getproxies_environment()
+    proxy = found.get(parts.scheme) or found.get("all")
+    host = parts.hostname or ""
+    direct = [name.strip().lstrip(".") for name in found.get("no", "").split(",")]
+    avoided = "*" in direct or any(f".{host}".endswith(f".{name}") for name in direct if name)
+    if not proxy or avoided or is_loopback(host):
+        return ""
+    place = re.split("[/?#]", re.sub(r"^.*(@|//)", "", proxy))[0]
+    return f"the proxy {place} (HTTPS_PROXY; NO_PROXY={host} goes around it)"
 
 
 def _tls_error(error: BaseException | None) -> ssl.SSLError | None:

@@ -20,6 +20,7 @@ import warnings
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeAlias
+from urllib.parse import urlsplit
 
 from pydantic_core import from_json, to_json
 
@@ -126,6 +127,7 @@ class Ask:
         accept: the Accept header.
         headers: beyond those that every request has; never the key.
         env: the environment variable of the key, for hints.
+        key_from: says where the key came from, for hints.
         fresh_key: whether each request asks for its key anew, so that a 401 is worth one repeat.
         forget_key: tells the source of keys that the last one is refused.
         repair: another body to try once after an error; None to give up.
@@ -143,6 +145,7 @@ class Ask:
     accept: str = "application/json"
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     env: str = ""
+    key_from: Callable[[], str] | None = None
     fresh_key: bool = False
     forget_key: Callable[[], object] | None = None
     repair: Callable[[Exception, dict[str, Any]], dict[str, Any] | None] | None = None
@@ -404,10 +407,18 @@ def _refusal(ask: Ask, head: Head) -> Generator[Step, Any, StatusError]:
         env=ask.env,
         url=ask.url,
         location=head.headers.get("location"),
+        asked=_asked(ask),
+        home=ask.backend.base_url,
+        retry_after=parse_retry_after(head.headers, head.status),
     )
-    error.retry_after = parse_retry_after(head.headers, head.status)
     _sign(error, ask, head)
     return error
+
+
+def _asked(ask: Ask) -> str:
+    """Say who was asked with which key, so that a key of another place can be told."""
+    host = urlsplit(ask.url).netloc
+    return f"{ask.backend.title} ({host}) was asked {ask.key_from()}." if ask.key_from else ""
 
 
 def _read_all(limit: int) -> Generator[Step, Any, bytes]:
@@ -544,7 +555,10 @@ def _parsed(content: bytes) -> Any:
             found = f"JSON that cannot be read: {error}"
         elif text.lstrip()[:1] == "<":
             title = read_report(text).message
-            found = f"a web page, {title!r}; check base_url, and whether a proxy or a login answers"
+            found = (
+                f"a web page, {title!r}; check base_url, and whether a proxy or a login answers "
+                "in place of the service (HTTPS_PROXY, NO_PROXY)"
+            )
         else:
             found = read_report(text).message if text.strip() else "an empty body"
         raise MalformedResponseError(f"expected JSON, got: {found}", body=text) from error

@@ -11,10 +11,12 @@ from pydantic_core import from_json
 
 from qaip_core.errors import (
     AuthenticationError,
+    BadRequestError,
     ContextOverflowError,
     NotFoundError,
     PaymentRequiredError,
     PermissionDeniedError,
+    RateLimitError,
     ServerReportedError,
     StatusError,
     for_status,
@@ -58,6 +60,7 @@ class Rule:
         text: regular expression searched in the message, case ignored.
         hint: what the user can do.
         retry: whether the same request may succeed; None keeps the class' and status' rule.
+        anchor: the section of docs/errors.md that says more than the class' own.
     """
 
     error: type[StatusError] | None = None
@@ -66,6 +69,7 @@ class Rule:
     text: str = ""
     hint: str = ""
     retry: bool | None = None
+    anchor: str | None = None
 
     def fits(self, status: int | None, report: Report) -> bool:
         """Tell whether the row applies."""
@@ -91,11 +95,16 @@ _OVERFLOW_CODES = Rule(
     hint=_OVERFLOW.hint,
 )
 _HINTS: Mapping[type[StatusError], str] = {
-    AuthenticationError: "Check the key: pass api_key=... or set {env}.",
+    AuthenticationError: "{asked} Check the key: pass api_key=... or set {env}.",
     PaymentRequiredError: "Check the plan and the credit of the account.",
     PermissionDeniedError: "The key was accepted, but it may not do this: check its rights.",
-    NotFoundError: "Requested: {url}. Check base_url and the model or id.",
+    NotFoundError: "Requested: {url}. Check base_url{home} and the model or id.",
+    RateLimitError: "Too many requests or tokens: {wait}.",
 }
+_PAGE = (
+    "A web page answered {url}, which is hardly the service: check base_url, and whether a proxy "
+    "or a login stands between (HTTPS_PROXY; NO_PROXY names hosts that are reached without one)."
+)
 
 
 def read_report(content: bytes | str | Mapping[str, Any]) -> Report:
@@ -113,6 +122,9 @@ def status_error(
     env: str,
     url: str,
     location: str | None = None,
+    asked: str = "",
+    home: str | None = None,
+    retry_after: float | None = None,
 ) -> StatusError:
     """Return the typed error for an HTTP error status.
 
@@ -123,10 +135,23 @@ def status_error(
         env: the environment variable of the key, for the hint.
         url: the requested URL, for the hint.
         location: where a redirect points; redirects are never followed.
+        asked: a sentence that says who was asked with which key, for the hint.
+        home: the vendor's own base URL, for the hint.
+        retry_after: seconds that the service asks to wait.
     """
     rule = _first(rules, status, report)
     kind = rule.error or for_status(status)
-    hint = (rule.hint or _HINTS.get(kind, "")).format(env=env, url=url)
+    blocked = kind in _NOT_PAGES and rule.error is None and _is_page(report.body)
+    hint = _PAGE if blocked else rule.hint or _HINTS.get(kind, "")
+    hint = hint.format(
+        env=env,
+        url=url,
+        asked=asked,
+        home=f" (the vendor's is {home})" if home and not url.startswith(home) else "",
+        wait="slow down, or raise max_retries"
+        if retry_after is None
+        else f"the service asks to wait {retry_after:g} s",
+    ).strip()
     if 300 <= status < 400:
         where = bare_url(location or "")[:_EXCERPT] or "(it does not say where)"
         hint = f"Redirects are not followed; set base_url to where the service is: {where}."
@@ -135,6 +160,8 @@ def status_error(
         status=status,
         code=report.code,
         body=report.body,
+        retry_after=retry_after,
+        anchor="a-corporate-proxy" if blocked else rule.anchor,
     )
     may_pass = status in RETRY_STATUSES or (rule.error is not None and kind.is_retryable)
     error.is_retryable = may_pass if rule.retry is None else rule.retry
@@ -148,14 +175,24 @@ def stream_error(
     report = read_report(payload)
     status = report.status or status
     rule = _first(rules, status, report)
+    hint = rule.hint.format(env="the variable of the key", asked="")
     error = ServerReportedError(
-        _with_hint(f"the service reported: {report.message}", rule.hint),
+        _with_hint(f"the service reported: {report.message}", hint.strip()),
         status=status,
         code=report.code,
         body=report.body,
+        anchor=rule.anchor,
     )
     error.is_retryable = status in RETRY_STATUSES if rule.retry is None else rule.retry
     return error
+
+
+# What a proxy writes when it blocks an address, or wants a login.
+_NOT_PAGES = (BadRequestError, PermissionDeniedError)
+
+
+def _is_page(body: Any) -> bool:
+    return isinstance(body, str) and body.lstrip()[:1] == "<"
 
 
 def _with_hint(message: str, hint: str) -> str:

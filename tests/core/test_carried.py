@@ -108,7 +108,7 @@ def test_a_message_names_a_few_places_of_many(ask: Asker) -> None:
     with pytest.raises(errors.MalformedResponseError) as caught:
         ask.whole(right, {"choices": [7] * 1000})
     assert "choices.2: " in str(caught.value)
-    assert str(caught.value).endswith("; and 997 more")
+    assert caught.value.message.endswith("; and 997 more")
 
 
 def test_side_notes_are_not_blamed_for_an_answer_of_another_shape(ask: Asker) -> None:

@@ -76,6 +76,17 @@ URLS: list[tuple[Backend, str, str]] = [
     (dify.DIFY, "https://dify.example.com/v1/completion-messages", "https://dify.example.com/v1"),
     (qaip.QAIP, "https://q.example.com/api/v1/completions", "https://q.example.com/api/v1"),
     (qaip.QAIP, "http://[::1]:8000", "http://[::1]:8000"),
+    (qaip.QAIP, "https://q.example.com/api/v1/v1/chat/completions/", "https://q.example.com/api/v1"),
+    (fireworks.FIREWORKS, FW + "/inference/v1/v1", FW + "/inference/v1"),
+    (pais.PAIS, SITE + "/v1/v1", SITE + "/v1"),
+    (dify.DIFY, "https://dify.example.com/v1/v1/", "https://dify.example.com/v1"),
+    (dify.DIFY, "https://dify.example.com/v1/v10", "https://dify.example.com/v1/v10"),
+    (
+        perplexity.PERPLEXITY,
+        "https://gateway.example.com/v1/chat/completions",
+        "https://gateway.example.com/v1",
+    ),
+    (perplexity.PERPLEXITY, "https://api.perplexity.ai/v1/agent", "https://api.perplexity.ai/v1"),
 ]
 
 
@@ -432,6 +443,7 @@ def test_a_wrong_connection_shows_when_the_object_is_made() -> None:
         (600.0, {"connect": 10, "read": 600, "write": 600, "pool": 600}),
         (3, {"connect": 3, "read": 3, "write": 3, "pool": 3}),
         (None, {"connect": 10, "read": None, "write": None, "pool": None}),
+        ((5, 60), {"connect": 5, "read": 60, "write": 60, "pool": 60}),
         ({"read": 5}, {"connect": 10, "read": 5, "write": None, "pool": None}),
         (
             httpx.Timeout(1, connect=2, pool=None),

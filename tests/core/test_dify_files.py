@@ -172,7 +172,7 @@ def test_what_an_upload_fails_with_ends_the_call(server: FaultServer) -> None:
         asked(server, CHAT, link("image", data("image/png")))
     assert caught.value.code == "file_too_large"
     assert str(caught.value).startswith("upload of 'image.png': ")
-    assert str(caught.value) == caught.value.message
+    assert str(caught.value).startswith(caught.value.message)
     assert len(server.requests) == 1
 
 

@@ -575,7 +575,7 @@ def test_advice_names_what_there_is_here(server: FaultServer) -> None:
     for way in (*ways()[:1] * 3, *ways()[1:2] * 2):
         with pytest.raises(errors.FireworksError) as caught:
             way(request_timeout=0.1)
-        assert caught.value.message == str(caught.value)
+        assert str(caught.value).startswith(caught.value.message)
         advice.append(str(caught.value))
     assert "set FIREWORKS_API_KEY" in advice[0]
     assert "Check FIREWORKS_API_BASE" in advice[1]
@@ -611,7 +611,8 @@ def test_errors_survive_pickling(name: str) -> None:
     error = getattr(errors, name)("No.", status=418, code="c", request_id="r", retry_after=1.0)
     again = pickle.loads(pickle.dumps(error))
     assert type(again) is type(error)
-    assert (str(again), again.__dict__) == ("No.", error.__dict__)
+    assert (again.message, again.__dict__) == ("No.", error.__dict__)
+    assert str(again) == str(error)
 
 
 # --- key and address -----------------------------------------------------------------------
@@ -655,6 +656,18 @@ def test_the_environment_is_read_at_every_call(
     keys = [r.headers["authorization"] for r in server.requests]
     assert keys == [f"Bearer {KEY}", "Bearer fw_other"]
     assert server.requests[-1].path == "/inference/v1/completions"
+
+
+def test_key_and_address_can_be_set_on_the_module(
+    server: FaultServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.replies(json_reply(WHOLE))
+    monkeypatch.delenv("FIREWORKS_API_KEY")
+    monkeypatch.setenv("FIREWORKS_API_BASE", "http://127.0.0.1:1")
+    monkeypatch.setattr(fireworks_api, "api_key", "fw_set", raising=False)
+    monkeypatch.setattr(fireworks_api, "base_url", server.url, raising=False)
+    Completion.create("m", "Hi")
+    assert server.requests[0].headers["authorization"] == "Bearer fw_set"
 
 
 @every_way
@@ -833,3 +846,9 @@ def test_what_belongs_to_the_environment_is_not_sent(
     with pytest.raises(errors.InvalidRequestError, match="set FIREWORKS_API_KEY") as caught:
         Completion.create("m", "q", **{name: "other-secret"})
     assert "other-secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["client", "extra_headers"])
+def test_arguments_of_later_versions_are_refused_with_what_to_write(name: str) -> None:
+    with pytest.raises(errors.InvalidRequestError, match=f"{name} is no field .*ChatFireworks"):
+        Completion.create("m", "q", **{name: {}})

@@ -100,7 +100,7 @@ def test_words_that_python_would_swallow_are_refused(write: Any) -> None:
         (lambda: where("name", str) == 7, "wanted is a str"),
         (lambda: where("grade", float) == NAN, "wanted is a finite number"),
         (lambda: where("day", date) == datetime.now(UTC), "wanted is a date"),
-        (lambda: where("day", date) == "yesterday", "wanted is a date, such as 2026-01-31$"),
+        (lambda: where("day", date) == "yesterday", "wanted is a date, such as 2026-01-31 "),
         (lambda: where("at", datetime) == date(2026, 1, 1), "wanted is a datetime"),
         (lambda: ANY_WHERE("at", datetime) > "noon", "wanted is a datetime, such as 2026-01-31T12"),
         (lambda: where("topics", list[str]) == "tea", "contains"),

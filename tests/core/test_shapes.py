@@ -187,7 +187,7 @@ def check_place(right: Right, path: tuple[Any, ...], read: Any) -> None:
     try:
         check(read())
     except MalformedResponseError as error:
-        shown = str(error)
+        shown = error.message
         named = ".".join(map(str, path))
         assert f"another shape than documented: {named}" in shown or shown in NOTHING
         assert "s3cret" not in shown

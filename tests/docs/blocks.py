@@ -7,14 +7,18 @@ A comment is HTML, so that no reader sees it, and stands right before its block:
     <!-- raises: Error -->    the block ends with this error; what the error says can follow in a
                               block that `prints` it
     <!-- file: app.py -->     the block is a file of this name beside the documents; Python is
-                              run as well, unless it defines tests: those are run by pytest
+                              run as well, unless it defines tests: those are run by pytest,
+                              by the page's own line `pytest` where one follows
     <!-- serves: URL -->      the block runs until the page ends, the next one when URL answers
-    <!-- in: environment -->  the block is for another environment, see test_migration.py
+    <!-- in: environment -->  the block is for another environment, see test_migration.py;
+                              `environment today`: on the sandbox of the page itself
+    <!-- prints: both -->     (behind such a block and its successor) what both of them printed
     <!-- not run: reason -->  the block is only read
 
 and anywhere on a page, for all of it:
 
     <!-- sandbox: {"dify": {"app": "chat"}} -->    arguments of Sandbox
+    <!-- sandbox before: {...} -->                 those for blocks of other environments
 """
 
 from __future__ import annotations
@@ -59,12 +63,15 @@ class Page:
         text = path.read_text("utf-8")
         self.blocks: list[Block] = []
         self.sandbox: dict[str, Any] = {}
+        self.former: dict[str, Any] = {}
         said: dict[str, str] = {}
         for token in MarkdownIt().parse(text):
             if token.type == "html_block":
                 for name, value in _COMMENT.findall(token.content):
                     if name == "sandbox":
                         self.sandbox = json.loads(value)
+                    elif name == "sandbox before":
+                        self.former = json.loads(value)
                     elif name in _KNOWN:
                         said[name] = value
             elif token.type == "fence" and token.map:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import contextlib
 import doctest
+import gc
 import io
 import os
 import re
@@ -20,15 +21,17 @@ import httpx
 
 from .blocks import Block, Page
 
-__all__ = ["run"]
+__all__ = ["ROOT", "compare", "run"]
 
 ROOT = Path(__file__).resolve().parents[2]
 _TARGETS = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text("utf-8"), re.M))
 _EXTRAS = set(re.findall(r"^([a-z-]+) = \[", (ROOT / "pyproject.toml").read_text("utf-8"), re.M))
 # These lines would install, or take minutes: what they name is looked up instead.
 _LOOKED_UP = re.compile(
-    r"^(?:\w+=\S+ )*(make\b|pip install|uv pip|python3? -m venv|git |cd |source )"
+    r"^(?:\w+=\S+ )*(make\b|pip (un)?install|uv pip|python3? -m venv|git |cd |source )"
 )
+# A page that runs pytest at its end shows its files of tests before; they are run once, there.
+_PYTEST = re.compile(r"^pytest\b", re.MULTILINE)
 _CHECKER = doctest.OutputChecker()
 _LOOSELY = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 
@@ -41,29 +44,44 @@ def run(page: Page) -> None:
     """
     name = page.path.relative_to(ROOT)
     names: dict[str, Any] = {"__name__": "page"}
-    printed = ""
+    printed: str | None = ""
+    last_pytest = max((b.line for b in page.blocks if _PYTEST.search(b.code)), default=0)
     with contextlib.ExitStack() as served:
         for block in page.blocks:
             where = f"{name}:{block.line}"
             if "prints" in block.said:
-                _compare(where, block.code, printed)
+                if printed is not None:
+                    compare(where, block.code, printed)
+            elif "in" in block.said:
+                printed = None  # test_migration.py knows
             elif "not run" in block.said:
                 assert block.said["not run"], f"{where} does not say why it is not run"
             elif "serves" in block.said:
                 served.enter_context(_serving(block))
-            elif "in" not in block.said and block.language in _RUNNERS:
+            elif _holds_tests(block) and "file" in block.said and block.line < last_pytest:
+                _write(block)
+            elif block.language in _RUNNERS:
                 printed = _RUNNERS[block.language](block, where, names)
-            elif file := block.said.get("file"):
-                Path(file).write_text(block.code, "utf-8")
+            else:
+                _write(block)
+    names.clear()
+    gc.collect()  # what a framework leaves open warns while that is not ours to hear
+
+
+def _holds_tests(block: Block) -> bool:
+    return block.language == "python" and "\ndef test_" in block.code.replace("\nasync ", "\n")
+
+
+def _write(block: Block) -> None:
+    if file := block.said.get("file"):
+        Path(file).parent.mkdir(parents=True, exist_ok=True)
+        Path(file).write_text(block.code, "utf-8")
 
 
 def _python(block: Block, where: str, names: dict[str, Any]) -> str:
-    file = block.said.get("file")
-    if file:
-        Path(file).parent.mkdir(parents=True, exist_ok=True)
-        Path(file).write_text(block.code, "utf-8")
-    if "\ndef test_" in block.code or "\nasync def test_" in block.code:
-        return _tests(file or "test_page.py", block.code, where)
+    _write(block)
+    if _holds_tests(block):
+        return _tests(block.said.get("file") or "test_page.py", block.code, where)
     # Line numbers are those of the page.
     tree = ast.parse(block.code)
     ast.increment_lineno(tree, block.line - 1)
@@ -83,23 +101,9 @@ def _python(block: Block, where: str, names: dict[str, Any]) -> str:
 def _tests(file: str, code: str, where: str) -> str:
     """Run a block that holds tests, as pytest does in a project that has none of our settings."""
     Path(file).write_text(code, "utf-8")
-    asynchronous = "async def test_" in code
-    plugins = [
-        "-p",
-        "qaip_sandbox.pytest_plugin",
-        *(["-p", "pytest_asyncio.plugin"] * asynchronous),
-    ]
     done = subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "pytest",
-            "-q",
-            *plugins,
-            *(["--asyncio-mode=auto"] * asynchronous),
-            file,
-        ],
-        env={**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTEST_ADDOPTS": ""},
+        [sys.executable, "-m", "pytest", "-q", "--asyncio-mode=auto", file],
+        env=_environment(),
         capture_output=True,
         text=True,
         timeout=120,
@@ -141,6 +145,9 @@ def _look_up(line: str, where: str) -> None:
 
 @contextlib.contextmanager
 def _serving(block: Block) -> Iterator[None]:
+    with contextlib.suppress(httpx.TransportError):
+        httpx.get(block.said["serves"], trust_env=False)
+        raise AssertionError(f"another server is at {block.said['serves']}")
     command = ["bash", "-c", f"exec {block.code.strip()}"]
     with subprocess.Popen(
         command, env=_environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
@@ -155,7 +162,7 @@ def _serving(block: Block) -> Iterator[None]:
 def _wait_for(url: str, process: subprocess.Popen[bytes]) -> None:
     ends = time.monotonic() + 30
     while time.monotonic() < ends:
-        assert process.poll() is None, f"{process.args} ended at once"
+        assert process.poll() is None, f"{process.args!r} ended at once"
         with contextlib.suppress(httpx.TransportError):
             httpx.get(url, trust_env=False)
             return
@@ -164,12 +171,24 @@ def _wait_for(url: str, process: subprocess.Popen[bytes]) -> None:
 
 
 def _environment() -> dict[str, str]:
-    """Return an environment in which the commands of this interpreter are found."""
+    """Return an environment in which the commands of this interpreter are found.
+
+    Of the many plugins that are installed here, pytest takes those that a reader has.
+    """
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    return {**os.environ, "PATH": path, "COLUMNS": "100", "NO_COLOR": "1", "PYTHONUTF8": "1"}
+    return {
+        **os.environ,
+        "PATH": path,
+        "COLUMNS": "100",
+        "NO_COLOR": "1",
+        "PYTHONUTF8": "1",
+        "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
+        "PYTEST_ADDOPTS": "-p qaip_sandbox.pytest_plugin -p pytest_asyncio.plugin",
+    }
 
 
-def _compare(where: str, wanted: str, printed: str) -> None:
+def compare(where: str, wanted: str, printed: str) -> None:
+    """Assert that what was printed is what a page says; `...` stands for anything."""
     same = _CHECKER.check_output(wanted, printed, _LOOSELY)
     assert same, f"{where} says\n{wanted}\nbut this was printed:\n{printed}"
 

@@ -85,7 +85,7 @@ def test_a_proxy_that_refuses_is_a_connection_that_failed(
     assert isinstance(outcome.error, ServiceError)
     assert outcome.error.unsent
     assert f"{status} " in str(outcome.error)
-    assert "proxies" in str(outcome.error)
+    assert "HTTPS_PROXY" in str(outcome.error)
     assert SECRET not in f"{outcome.error!r} {vars(outcome.error)} {outcome.error.__cause__!r}"
 
 

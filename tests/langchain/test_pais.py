@@ -3,11 +3,9 @@
 import asyncio
 import gc
 import logging
-import re
 import ssl
 import weakref
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -351,20 +349,3 @@ def test_a_key_source_may_be_async(sandbox: Sandbox) -> None:
             return await chat.ainvoke(QUESTION)
 
     assert asyncio.run(ask()).content
-
-
-PAGE = (Path(__file__).parents[2] / "docs/pais.md").read_text("utf-8")
-EXAMPLES = [
-    code
-    for code in re.findall(r"^```python\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
-    if "langchain_qaip" in code
-]
-
-
-@pytest.mark.parametrize("code", EXAMPLES)
-def test_the_examples_of_the_page_run(
-    code: str, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for name in ("PAIS_API_KEY", "PAIS_BASE_URL"):
-        monkeypatch.setenv(name, sandbox.env[name])
-    exec(compile(code, "docs/pais.md", "exec"), {"__name__": "page"})

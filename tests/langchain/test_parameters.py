@@ -127,6 +127,20 @@ def test_a_misspelt_keyword_of_the_constructor_is_named(kind: Kind) -> None:
 
 
 @pytest.mark.parametrize(
+    ("name", "instead"),
+    [
+        ("request_timeout", "timeout"),
+        ("fireworks_api_key", "api_key"),
+        ("model_kwargs", "extra_body"),
+        ("extra_headers", "default_headers"),
+    ],
+)
+def test_a_name_of_another_package_is_answered_with_ours(name: str, instead: str) -> None:
+    with pytest.raises(InvalidParameterError, match=f"no parameter '{name}': write .*{instead}"):
+        ChatFireworks(model="m", api_key="k", **{name: "x"})
+
+
+@pytest.mark.parametrize(
     ("cls", "wrong"),
     [
         (ChatFireworks, {"temperature": 3}),

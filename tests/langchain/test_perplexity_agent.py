@@ -1,9 +1,7 @@
 """ChatPerplexityAgent: searches as blocks, one list of citations, tools, runs that are kept."""
 
 import json
-import re
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -29,7 +27,6 @@ from support.wire import WireCase, cases
 QUESTION = "Which lamp draws how many watts?"
 TEXT = "The Meridian lamp draws 9 watts.[1] The Solstice lamp draws 4 watts.[2]"
 BLOCKS = ["server_tool_call", "server_tool_result", "text"]
-PAGE = Path(__file__).parents[2] / "docs/perplexity-agent.md"
 WIRE = {case.name: case for case in cases("perplexity") if case.operation == "agent"}
 beta = pytest.mark.filterwarnings("ignore::langchain_core._api.LangChainBetaWarning")
 Make = Callable[..., ChatPerplexityAgent]
@@ -386,18 +383,6 @@ def test_its_profile_says_what_it_takes() -> None:
     profile: Any = ChatPerplexityAgent(model="a/b", api_key="k").profile
     takes = ("tool_calling", "structured_output", "image_inputs", "pdf_inputs", "video_inputs")
     assert [profile[name] for name in takes] == [True, True, True, True, False]
-
-
-CODE = re.findall(r"^```python\n(.*?)^```", PAGE.read_text("utf-8"), re.S | re.M)
-
-
-@pytest.mark.parametrize("code", [code for code in CODE if "langchain_qaip" in code])
-def test_the_code_of_the_page_runs(
-    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, code: str
-) -> None:
-    for name, value in sandbox.env.items():
-        monkeypatch.setenv(name, value)
-    exec(compile(code, PAGE.name, "exec"), {"__name__": "page"})
 
 
 def test_it_is_imported_when_it_is_asked_for() -> None:

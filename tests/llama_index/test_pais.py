@@ -1,6 +1,5 @@
 """PAIS in LlamaIndex: agents with sources and sessions, searches, embeddings, lists."""
 
-import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -171,20 +170,3 @@ def test_parameters_of_release_9_1_1_are_sent_if_they_are_set(server: FaultServe
         plain.chat(asked("q"))
     body = {"model": "m", "messages": [{"role": "user", "content": "q"}]}
     assert [request.json() for request in server.requests] == [{**body, **given}, body]
-
-
-PAGE = (Path(__file__).parents[2] / "docs/pais.md").read_text("utf-8")
-EXAMPLES = [
-    code
-    for code in re.findall(r"^```python\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
-    if "llama_index_qaip" in code
-]
-
-
-@pytest.mark.parametrize("code", EXAMPLES)
-def test_the_examples_of_the_page_run(
-    code: str, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for name in ("PAIS_API_KEY", "PAIS_BASE_URL"):
-        monkeypatch.setenv(name, sandbox.env[name])
-    exec(compile(code, "docs/pais.md", "exec"), {"__name__": "page"})

@@ -1,7 +1,6 @@
 """PerplexityAgent: answers with sources, tools of both kinds, runs that are kept."""
 
 import json
-import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -29,7 +28,6 @@ from support.wire import WireCase, cases
 
 QUESTION = "Which lamp draws how many watts?"
 TEXT = "The Meridian lamp draws 9 watts.[1] The Solstice lamp draws 4 watts.[2]"
-PAGE = Path(__file__).parents[2] / "docs/perplexity-agent.md"
 WIRE = {case.name: case for case in cases("perplexity") if case.operation == "agent"}
 Make = Callable[..., PerplexityAgent]
 ASKED = [ChatMessage(QUESTION)]
@@ -306,19 +304,6 @@ def test_it_survives_being_written_as_a_dict() -> None:
     again = PerplexityAgent.from_dict(known, api_key="k")
     assert (again.model, again.max_tokens, again.web_search) == ("a/b", 20, True)
     assert again.metadata.is_function_calling_model
-
-
-CODE = re.findall(r"^```python\n(.*?)^```", PAGE.read_text("utf-8"), re.S | re.M)
-
-
-@of_an_agent
-@pytest.mark.parametrize("code", [code for code in CODE if "llama_index_qaip" in code])
-def test_the_code_of_the_page_runs(
-    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, code: str
-) -> None:
-    for name, value in sandbox.env.items():
-        monkeypatch.setenv(name, value)
-    exec(compile(code, PAGE.name, "exec"), {"__name__": "page"})
 
 
 def test_it_is_imported_when_it_is_asked_for() -> None:

@@ -44,6 +44,8 @@ from qaip_core.fireworks_api.models import (
     ListModelsResponse,
     LogProbs,
     Model,
+    ToolCall,
+    ToolCallFunction,
     UsageInfo,
 )
 
@@ -73,6 +75,8 @@ __all__ = [
     "PermissionError",
     "RateLimitError",
     "ServiceUnavailableError",
+    "ToolCall",
+    "ToolCallFunction",
     "UsageInfo",
     "errors",
     "log",

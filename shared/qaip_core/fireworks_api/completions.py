@@ -24,6 +24,14 @@ from qaip_core.fireworks_api.models import (
 
 __all__ = ["BaseCompletion", "ChatCompletion", "Completion"]
 
+_ENVIRONMENT = "set FIREWORKS_API_KEY or FIREWORKS_API_BASE"
+_NO_FIELDS: Mapping[str, str] = {
+    **dict.fromkeys(("api_key", "api_base", "base_url"), _ENVIRONMENT),
+    "client": "use an object such as langchain_qaip.ChatFireworks(api_key=...)",
+    "extra_headers": "use langchain_qaip.ChatFireworks(default_headers={...})",
+}
+"""What calls of the client's later versions take, and a body does not."""
+
 R = TypeVar("R", bound=BaseModel)
 S = TypeVar("S", bound=BaseModel)
 
@@ -180,11 +188,8 @@ class BaseCompletion(Generic[R, S]):
             raise AssertionError(f"{cls.data_key} must be provided")
         if not isinstance(stream, bool):
             raise InvalidParameterError("stream value is not a valid boolean")
-        for name in ("api_key", "api_base", "base_url"):
-            if name in kwargs:  # it would go into the body, and come back in an error
-                raise InvalidParameterError(
-                    f"{name} is no field of the body: set FIREWORKS_API_KEY or FIREWORKS_API_BASE"
-                )
+        for name in _NO_FIELDS.keys() & kwargs.keys():  # they would come back in an error
+            raise InvalidParameterError(f"{name} is no field of the body: {_NO_FIELDS[name]}")
         data = [_as_sent(item) for item in data] if isinstance(data, list | tuple) else data
         return Call(
             settings=connections.settings(request_timeout),

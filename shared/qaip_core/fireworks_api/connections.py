@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import os
+import sys
 import threading
 from dataclasses import replace
 
@@ -50,7 +51,13 @@ def settings(request_timeout: float | None) -> Settings:
     seconds = request_timeout
     if seconds is not None and not (isinstance(seconds, int | float) and 0 < seconds < math.inf):
         raise InvalidParameterError("request_timeout must be a number of seconds above 0")
-    return Connection(timeout=seconds, stream_idle_timeout=seconds).settings(FIREWORKS)
+    said = vars(sys.modules[__package__])  # `fireworks_api.api_key = ...`, as the client has it
+    return Connection(
+        api_key=said.get("api_key"),
+        base_url=said.get("base_url"),
+        timeout=seconds,
+        stream_idle_timeout=seconds,
+    ).settings(FIREWORKS)
 
 
 def client(own: Settings) -> Client:

@@ -180,6 +180,7 @@ _ADVICE = (
     (' (on_incomplete="warn" keeps it)', ""),
     ("pass api_key=... or set", "set"),
     ("base_url", "FIREWORKS_API_BASE"),
+    (", or raise max_retries", ""),
 )
 
 

@@ -1,7 +1,7 @@
 """What the service answers, under the Fireworks client's class names.
 
-Keys that are not declared here (``tool_calls``, ``reasoning_content``, ``perf_metrics``, ...)
-are kept as attributes. A body may leave out what a class requires where services are known to.
+Keys that are not declared here (``perf_metrics``, ``raw_output``, ...) are kept as attributes.
+A body may leave out what a class requires where services are known to.
 
 Vendor pages: https://docs.fireworks.ai/api-reference/post-completions,
 https://docs.fireworks.ai/api-reference/post-chatcompletions
@@ -17,8 +17,10 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    SerializerFunctionWrapHandler,
     ValidationError,
     ValidationInfo,
+    model_serializer,
     model_validator,
 )
 
@@ -43,6 +45,8 @@ __all__ = [
     "ListModelsResponse",
     "LogProbs",
     "Model",
+    "ToolCall",
+    "ToolCallFunction",
     "UsageInfo",
     "read",
 ]
@@ -176,18 +180,77 @@ class CompletionStreamResponse(_Body):
     usage: UsageInfo | None = None
 
 
-class ChatMessage(_Body):
+class _Sparse(_Body):
+    """A body whose later fields are None where nobody set them, and then stay out of dumps.
+
+    Code asks `if message.tool_calls`, and sends dumps of messages back: the service refuses null.
+    """
+
+    later: ClassVar[frozenset[str]] = frozenset()
+
+    @model_serializer(mode="wrap")
+    def _said(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        dump: dict[str, Any] = handler(self)
+        unsaid = self.later - self.model_fields_set
+        return {name: value for name, value in dump.items() if name not in unsaid}
+
+
+class ToolCallFunction(_Sparse):
+    """The function that a model asks for.
+
+    Parameters:
+        name: its name; None in the later pieces of a stream.
+        arguments: JSON, or a piece of it.
+    """
+
+    later: ClassVar[frozenset[str]] = frozenset({"name", "arguments"})
+
+    name: str | None = None
+    arguments: str | dict[str, Any] | None = None
+
+
+class ToolCall(_Sparse):
+    """One call that a model asks for, or a piece of it.
+
+    Parameters:
+        id: what the result of the call names.
+        type: "function".
+        index: to which call a piece of a stream belongs.
+        function: what is called, with which arguments.
+    """
+
+    usual: ClassVar[Mapping[str, Any]] = {"type": "function"}
+    later: ClassVar[frozenset[str]] = frozenset({"id", "index", "function"})
+
+    id: str | None = None
+    type: str = "function"
+    index: int | None = None
+    function: ToolCallFunction | None = None
+
+
+class ChatMessage(_Sparse):
     """One turn of a conversation.
 
     Parameters:
         role: "system", "user", "assistant" or "tool".
         content: text, or parts; None where a message holds tool calls only.
+        reasoning_content: what a model thought before it answered.
+        tool_calls: what it asks for.
+        tool_call_id: which call a message of the role "tool" answers.
+        name: sent as it is.
     """
 
     usual: ClassVar[Mapping[str, Any]] = {"content": None}
+    later: ClassVar[frozenset[str]] = frozenset(
+        {"reasoning_content", "tool_calls", "tool_call_id", "name"}
+    )
 
     role: str
     content: str | list[dict[str, Any]] | None
+    reasoning_content: str | None = None
+    tool_calls: list[ToolCall] | None = None
+    tool_call_id: str | None = None
+    name: str | None = None
 
 
 class ChatCompletionResponseChoice(_Body):
@@ -228,16 +291,22 @@ class ChatCompletionResponse(_Body):
     usage: UsageInfo | None = None
 
 
-class DeltaMessage(_Body):
+class DeltaMessage(_Sparse):
     """What one event adds to a turn.
 
     Parameters:
         role: on the first event of a turn.
         content: text.
+        reasoning_content: what a model thinks before it answers.
+        tool_calls: pieces of the calls that it asks for.
     """
+
+    later: ClassVar[frozenset[str]] = frozenset({"reasoning_content", "tool_calls"})
 
     role: str | None = None
     content: str | None = None
+    reasoning_content: str | None = None
+    tool_calls: list[ToolCall] | None = None
 
 
 class ChatCompletionResponseStreamChoice(_Body):

@@ -31,6 +31,7 @@ DIFY = Backend(
     key_env=("DIFY_API_KEY",),
     url_env=("DIFY_BASE_URL",),
     docs="the app's page, API access",
+    key_begins="app-",
     normalise_url=_root,
     rules=(
         Rule(RateLimitError, status=(400,), text="^too many requests", hint=_BUSY),
@@ -41,7 +42,11 @@ DIFY = Backend(
             retry=False,
             hint="This is what the app's model provider said; see the app's model settings.",
         ),
-        Rule(code=("app_unavailable", "not_chat_app", "not_workflow_app"), hint=_KINDS),
+        Rule(
+            code=("app_unavailable", "not_chat_app", "not_workflow_app"),
+            hint=_KINDS,
+            anchor="the-wrong-kind-of-dify-app",
+        ),
         Rule(
             RateLimitError,
             status=(403,),

@@ -30,7 +30,10 @@ __all__ = [
 ]
 
 DATASETS = replace(
-    DIFY, key_env=("DIFY_DATASET_API_KEY",), docs="the knowledge base's page, API access"
+    DIFY,
+    key_env=("DIFY_DATASET_API_KEY",),
+    key_begins="dataset-",
+    docs="the knowledge base's page, API access",
 )
 """The same service by the other kind of key: one for an account's knowledge bases."""
 
@@ -98,16 +101,17 @@ class DatasetParams(Params):
 
     Parameters:
         dataset_id: the knowledge base, a UUID; it stands in the address of its page.
-        top_k: passages to return, at least 1; else 4.
-        search_method: "semantic_search" (sent where it is not given), "full_text_search",
-            "hybrid_search", or "keyword_search", the only one for economy indexes, which gives no
-            scores and knows no threshold.
+        top_k: how many passages to return at most, at least 1; else 4.
+        search_method: how passages are found; "semantic_search" is sent where it is not given.
+            "keyword_search" is the only one for economy indexes, gives no scores and knows no
+            threshold.
         score_threshold: the least score of a passage, 0 to 1; else none.
         reranking_enable: whether results are ranked anew; else whether a mode, model or weights
             are given.
-        reranking_mode: "reranking_model" or "weighted_score".
-        reranking_model: which, for the first.
-        weights: the weights of vectors and keywords, for the second, as the service writes them.
+        reranking_mode: how they are: by a model, or by weights.
+        reranking_model: the model for "reranking_model".
+        weights: the weights of vectors and keywords for "weighted_score", as the service writes
+            them.
         metadata_filtering_conditions: which documents are searched.
         long_query: what is done with a query of more than 250 characters, which the service
             refuses: "refuse" it here (the default) or "cut" it.

@@ -11,7 +11,7 @@ __all__ = ["FIREWORKS"]
 
 
 def _normalise(url: str) -> str:
-    for ending in ("/chat/completions", "/completions", "/models", "/embeddings", "/rerank"):
+    for ending in ("/models", "/embeddings", "/rerank"):
         url = url.removesuffix(ending)
     if urlsplit(url).path == "" and urlsplit(url).hostname == "api.fireworks.ai":
         return url + "/inference/v1"
@@ -23,6 +23,7 @@ FIREWORKS = Backend(
     title="Fireworks",
     base_url="https://api.fireworks.ai/inference/v1",
     key_env=("FIREWORKS_API_KEY",),
+    model_hint=" (`qaip models --service fireworks` lists them)",
     url_env=("FIREWORKS_API_BASE", "FIREWORKS_BASE_URL"),
     docs="https://app.fireworks.ai/settings/users/api-keys",
     normalise_url=_normalise,

@@ -50,19 +50,27 @@ class FireworksParams(Params):
 
     Parameters:
         model: such as "accounts/fireworks/models/llama-v3p1-8b-instruct"; never rewritten.
-        n: answers to one prompt, 1 to 128.
-        max_tokens, max_completion_tokens: tokens of the answer; one of the two.
-        temperature: 0 to 2.
-        top_p, min_p, typical_p: 0 to 1.
-        top_k: 0 to 128.
-        frequency_penalty, presence_penalty: -2 to 2.
-        repetition_penalty: 0 to 2.
-        mirostat_target, mirostat_lr: see the vendor page.
+        n: answers to one prompt, 1 to 128; the service's default is 1.
+        max_tokens: tokens of the answer, at least 0; the service's default is 16 for a text and
+            2,048 for a chat. Above 4,096 whole answers are asked for as streams.
+        max_completion_tokens: the later name of ``max_tokens``; one of the two.
+        temperature: how freely tokens are drawn, 0 (the likeliest) to 2; the default is the
+            model's own, as for the others that draw tokens.
+        top_p: only the likeliest tokens that sum up to this probability, 0 to 1.
+        top_k: only so many of the likeliest tokens, 0 to 128.
+        min_p: only tokens at least so likely, compared with the likeliest, 0 to 1.
+        typical_p: only tokens of typical information that sum up to this probability, 0 to 1.
+        frequency_penalty: against tokens by how often they stand in the text, -2 to 2.
+        presence_penalty: against tokens that stand in the text at all, -2 to 2.
+        repetition_penalty: against repetition, as a factor, 0 to 2.
+        mirostat_target: the perplexity that the Mirostat way of drawing aims at.
+        mirostat_lr: how fast Mirostat adapts.
         seed: for repeatable answers.
-        logit_bias: token id to -100..100.
+        logit_bias: ids of tokens, as texts, with what is added to their logits, -100 to 100.
         stop: at most 4 sequences at which the answer ends.
-        logprobs: 0 to 5 (the older format), or True (the newer).
-        top_logprobs: 0 to 5.
+        logprobs: how many log-probabilities come with each token, 0 to 5 (the older format), or
+            True (the newer).
+        top_logprobs: how many of the likeliest tokens come with theirs, 0 to 5.
         echo: whether the prompt is repeated before the answer.
         echo_last: how many of the prompt's last tokens are repeated.
         ignore_eos: whether to write on after the end-of-text token.
@@ -80,8 +88,8 @@ class FireworksParams(Params):
         perf_metrics_in_response: whether the metadata tell what the answer took.
         return_token_ids: whether the metadata tell the tokens of prompt and answer.
         service_tier: only "priority" has an effect.
-        speculation, prediction: guesses of the answer that speed it up: a text, token ids, or
-            {"type": "content", "content": ...}.
+        speculation: a guess of the answer that speeds it up: a text or token ids.
+        prediction: the same as a text or {"type": "content", "content": ...}.
         user: your name for the end user.
         request_metadata: string pairs, ``metadata`` on the wire.
         prompt_cache_key: requests of one key share a cache of their common beginning.
@@ -137,7 +145,7 @@ class FireworksParams(Params):
             ("thinking", "reasoning_effort"),
         ):
             if getattr(self, one) is not None and getattr(self, other) is not None:
-                raise ValueError(f"{one} and {other} exclude each other")
+                raise ValueError(f"{one} and {other} exclude each other: set one of them")
         return self
 
 
@@ -179,7 +187,7 @@ class FireworksChatParams(FireworksParams):
         tool_choice: "auto", "none", "required" (or "any"), or one function.
         parallel_tool_calls: whether it may ask for several at once.
         prompt_truncate_len: tokens that the history is cut to.
-        safe_tokenization: see the vendor page.
+        safe_tokenization: sent as it is; the vendor's page describes it.
     """
 
     tools: Annotated[list[dict[str, Any]], AfterValidator(_functions)] | None = None

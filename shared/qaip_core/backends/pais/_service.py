@@ -15,8 +15,7 @@ _PATH = f"/api/v1{_OPENAI}"
 
 
 def _normalise(url: str) -> str:
-    for ending in ("/chat/completions", "/completions", "/models"):
-        url = url.removesuffix(ending)
+    url = url.removesuffix("/models")
     if urlsplit(url).path == "":
         return url + _PATH
     return url + _OPENAI if url.endswith("/api/v1") else url
@@ -36,6 +35,7 @@ PAIS = Backend(
     title="VMware Private AI Services",
     base_url=None,
     key_env=("PAIS_API_KEY", "PAIS_ACCESS_TOKEN"),
+    model_hint=" (`qaip models --service pais` lists them)",
     url_env=("PAIS_BASE_URL",),
     verify_env=("PAIS_VERIFY_SSL",),
     docs="an OpenID Connect access token of your site",
@@ -57,9 +57,10 @@ PAIS = Backend(
         Rule(
             AuthenticationError,
             status=(401,),
-            hint="Check the access token, which lives for minutes: pass api_key=..., best a "
-            "callable that returns a fresh one (such as qaip_core.tokens.OpenIDToken), or set "
-            "{env}.",
+            hint="{asked} Check the access token, which expires after minutes: pass api_key=..., "
+            "best a callable that returns a fresh one (such as qaip_core.tokens.OpenIDToken), or "
+            "set {env}.",
+            anchor="an-expired-pais-token",
         ),
     ),
 )

@@ -45,7 +45,8 @@ class PaisAgentParams(Sampling):
         store_in_session: the id of such a session: the agent knows what was said in it, and
             adds this exchange to it.
         model: the agent's own, or not given.
-        temperature: 0 to 2; the site's default where it is not given.
+        temperature: how freely tokens are drawn, 0 (the likeliest) to 2; the site's default where
+            it is not given.
         n: answers to one prompt, at least 1.
         stop: sequences at which the answer ends.
         max_tokens: tokens of the answer, at least 1.
@@ -54,7 +55,8 @@ class PaisAgentParams(Sampling):
         top_p: only the likeliest tokens that sum up to this probability, 0 to 1.
         top_k: only so many of the likeliest tokens, at least 1. (How many passages the agent
             reads is set in the agent.)
-        presence_penalty, frequency_penalty: against repetition, -2 to 2.
+        presence_penalty: against tokens that stand in the text at all, -2 to 2.
+        frequency_penalty: against tokens by how often they stand in it, -2 to 2.
         response_format: the format of the answer, as the OpenAI API writes it.
         stream_options: what a stream carries. Not documented for agents, so usage is asked for
             only if this is given.

@@ -41,7 +41,8 @@ class PaisParams(Sampling):
 
     Parameters:
         model: the id of a model endpoint of the site.
-        temperature: 0 to 2; the site's default where it is not given.
+        temperature: how freely tokens are drawn, 0 (the likeliest) to 2; the site's default where
+            it is not given.
         n: answers to one prompt, at least 1.
         stop: sequences at which the answer ends.
         max_tokens: tokens of the answer, at least 1. Engines cut at 16 where it is not given.
@@ -50,7 +51,8 @@ class PaisParams(Sampling):
         max_completion_tokens: tokens of the answer, at least 1; the later name of ``max_tokens``.
         top_p: only the likeliest tokens that sum up to this probability, 0 to 1.
         top_k: only so many of the likeliest tokens, at least 1.
-        presence_penalty, frequency_penalty: against repetition, -2 to 2.
+        presence_penalty: against tokens that stand in the text at all, -2 to 2.
+        frequency_penalty: against tokens by how often they stand in it, -2 to 2.
         response_format: the format of the answer, as the OpenAI API writes it.
 
     The last six came with release 9.1.1; what an older site does with them is not documented.

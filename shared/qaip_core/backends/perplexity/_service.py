@@ -27,7 +27,9 @@ PERPLEXITY = Backend(
     key_env=("PERPLEXITY_API_KEY", "PPLX_API_KEY"),
     url_env=("PERPLEXITY_BASE_URL",),
     docs="https://www.perplexity.ai/account/api/keys",
-    normalise_url=lambda url: url.removesuffix("/chat/completions"),
+    key_begins="pplx-",
+    model_hint=', such as "sonar"',
+    normalise_url=lambda url: url.removesuffix("/agent").removesuffix("/responses"),
     rules=(
         Rule(
             EndpointRetiredError,

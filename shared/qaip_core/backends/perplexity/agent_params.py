@@ -58,9 +58,9 @@ class PerplexityAgentParams(Params):
     """Parameters of Perplexity's agent; one of model, models, effort and preset is needed.
 
     Parameters:
-        model: with its provider, such as "perplexity/sonar". By itself a model never searches:
-            add ``web_search``.
-        models: up to 5, tried in this order; they go before ``model``.
+        model: the model with its provider, such as "perplexity/sonar". By itself a model never
+            searches: add ``web_search``.
+        models: up to 5 models, tried in this order; they go before ``model``.
         effort: a bundle of model, instructions and tools, chosen by the service; what you set
             yourself goes before what is in it.
         preset: the older name of ``effort``, which goes before it.
@@ -70,26 +70,30 @@ class PerplexityAgentParams(Params):
             (with ``max_urls`` 1 to 10), "people_search", "finance_search", "image_search",
             "sandbox", "mcp".
         tools: functions that the model may ask for, and tools that the service runs. Tools that
-            are bound to the model later take the place of these, not of the two above.
-        tool_choice: "auto", "none", "required", {"name": ...} of a function or
-            {"type": ...} of another tool.
+            are bound to the model later take the place of these, not of ``web_search`` and
+            ``server_tools``.
+        tool_choice: whether tools are used, or which: "auto", "none", "required", {"name": ...}
+            of a function or {"type": ...} of another tool.
         parallel_tool_calls: whether it may ask for several functions at once.
-        instructions: for the model; they take the place of a preset's own.
+        instructions: what the model is told to do; they take the place of a preset's own.
         max_tokens: tokens of the answer, at least 16; models of Anthropic need it. It is
             ``max_output_tokens`` on the wire, and may be given by that name.
         max_steps: how often the model may turn to its tools, 1 to 100.
         max_tool_calls: calls of tools, at least 0, which means none.
-        temperature: 0 to 2.
-        top_p: 0 to 1.
-        reasoning: such as {"effort": "low"}.
-        reasoning_effort: the same as a word.
+        temperature: how freely tokens are drawn, 0 (the likeliest) to 2.
+        top_p: only the likeliest tokens that sum up to this probability, 0 to 1.
+        reasoning: how much the model thinks, such as {"effort": "low"}.
+        reasoning_effort: the same as a word; one of the two.
         response_format: {"type": "json_schema", "json_schema": {"name": ..., "schema": ...}},
             whose schema is one of objects.
         previous_response_id: a completed answer that this one goes on from.
         store: whether the service keeps the answer, for `previous_response_id` and later reading.
         language_preference: language of the answer, ISO 639-1.
         request_metadata: your notes on the request, ``metadata`` on the wire.
-        service_tier, truncation, prompt_cache_key, skills: see the vendor page.
+        service_tier: sent as it is, as ``truncation``, ``prompt_cache_key``, ``skills`` are.
+        truncation: sent as it is.
+        prompt_cache_key: sent as it is.
+        skills: sent as they are.
 
     Source: https://docs.perplexity.ai/api-reference/agent-post
     """
@@ -141,5 +145,5 @@ class PerplexityAgentParams(Params):
     @model_validator(mode="after")
     def _one_reasoning(self) -> PerplexityAgentParams:
         if self.reasoning is not None and self.reasoning_effort is not None:
-            raise ValueError("reasoning and reasoning_effort exclude each other")
+            raise ValueError("reasoning and reasoning_effort exclude each other: set one of them")
         return self

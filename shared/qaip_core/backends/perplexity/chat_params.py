@@ -26,9 +26,10 @@ class UserLocation(TypedDict, total=False):
 
     Parameters:
         country: two letters, ISO 3166-1, such as "US".
-        region, city: their names.
-        latitude: degrees, -90 to 90.
-        longitude: degrees, -180 to 180.
+        region: its name.
+        city: its name.
+        latitude: in degrees, -90 to 90.
+        longitude: in degrees, -180 to 180.
     """
 
     country: Country
@@ -60,19 +61,24 @@ class PerplexityParams(Params):
     """Parameters of Perplexity's chat completions.
 
     Parameters:
-        model: such as "sonar"; sent as it is.
+        model: the model, such as "sonar"; sent as it is.
         max_tokens: tokens of the answer, 1 to 128,000; prompt and answer share the window.
-        temperature: 0 up to, not including, 2. The service's default is 0.2.
-        top_p: 0 to 1. The service's default is 0.9.
-        top_k: 0 (off) to 2048.
-        presence_penalty: -2 to 2; not together with frequency_penalty.
-        frequency_penalty: above 0, where 1 means none (it multiplies).
+        temperature: how freely tokens are drawn, 0 up to, not including, 2. The service's default
+            is 0.2.
+        top_p: only the likeliest tokens that sum up to this probability, 0 to 1. The service's
+            default is 0.9.
+        top_k: only so many of the likeliest tokens, 0 (off) to 2048. The service's default is 0.
+        presence_penalty: against tokens that stand in the text at all, -2 to 2; not together with
+            ``frequency_penalty``. The service's default is 0.
+        frequency_penalty: against tokens by how often they stand in it, above 0, where 1, the
+            service's default, means none (it multiplies).
         search_domain_filter: domains to search, or with a leading "-" to leave out; at most 20
             (3 in the first version of the API).
         search_recency_filter: how old a source may be.
         return_images: whether the answer brings images; closed beta.
         return_related_questions: whether it brings further questions; closed beta.
-        response_format: {"type": "json_schema", "json_schema": {"schema": ...}}, or a regex.
+        response_format: the form of the answer: {"type": "json_schema", "json_schema": {"schema":
+            ...}}, {"type": "regex", "regex": {"regex": ...}} or {"type": "text"}.
         reasoning_effort: how long a reasoning model thinks.
         stream_mode: "full" (the default), or "concise": events bring new text only, sources come
             with the last, and what the model does before it answers becomes reasoning.
@@ -84,8 +90,9 @@ class PerplexityParams(Params):
         language_preference: language of the answer.
         disable_search: whether to answer without searching.
         enable_search_classifier: whether the service decides if it searches.
-        web_search_options: see `WebSearchOptions`.
-        image_domain_filter, image_format_filter: which images are returned.
+        web_search_options: how the web is searched, see `WebSearchOptions`.
+        image_domain_filter: domains of the images that come.
+        image_format_filter: formats of the images that come.
 
     Those from ``response_format`` on came after the first version of the API.
     """
@@ -120,5 +127,7 @@ class PerplexityParams(Params):
     @model_validator(mode="after")
     def _one_penalty(self) -> "PerplexityParams":
         if self.presence_penalty is not None and self.frequency_penalty is not None:
-            raise ValueError("presence_penalty and frequency_penalty exclude each other")
+            raise ValueError(
+                "presence_penalty and frequency_penalty exclude each other: set one of them"
+            )
         return self

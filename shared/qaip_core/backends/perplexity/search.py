@@ -60,10 +60,11 @@ class SearchParams(Params):
     """Parameters of Perplexity's Search API, without the query.
 
     Parameters:
-        max_results: pages, 1 to 20. The service's default is 10.
+        max_results: how many pages to return at most, 1 to 20. The service's default is 10.
         max_tokens: tokens of all passages together, 1 to 1,000,000; the default is 10,000.
         max_tokens_per_page: tokens of one passage, 1 to 1,000,000; the default is 4,096.
-        search_context_size: how much text is brought; not together with the two above.
+        search_context_size: how much text is brought; not together with ``max_tokens`` and
+            ``max_tokens_per_page``.
         country: two letters, ISO 3166-1, such as "US": where the search is made from.
         search_domain_filter: domains to search, without scheme; with a leading "-" they are
             left out instead. At most 20.
@@ -72,8 +73,8 @@ class SearchParams(Params):
         search_after_date_filter, search_before_date_filter: when it was published: a date, or
             MM/DD/YYYY.
         last_updated_after_filter, last_updated_before_filter: when it last changed.
-        search_mode: what is searched.
-        search_type: how; "people" finds persons.
+        search_mode: what is searched: the web, scholarly work, or filings with the SEC.
+        search_type: how it is searched; "people" finds persons.
         display_server_time: whether the service tells its time, which then stands in the
             metadata as ``server_time``.
 

@@ -29,7 +29,6 @@ QAIP = Backend(
     docs="https://developer.qaip.com",
     key_header="x-api-key",
     key_prefix="",
-    normalise_url=lambda url: url.removesuffix("/completions"),
     rules=(
         Rule(code=("REDACTION_FAILED",), retry=False),
         Rule(

@@ -62,15 +62,18 @@ class FilterParams(Params):
         tag_filter_logic: whether a source must have one of the tags ("OR", the service's
             default) or all ("AND").
         source_types: where sources come from.
-        file_types: what they are.
-        date_from, date_to: Unix seconds, date or datetime, or either of these as ISO 8601 text;
-            not before 2024-12-31T10:00Z. Without a time zone they are UTC.
+        file_types: what kinds of files they are.
+        date_from: the first day or moment of sources: Unix seconds, date or datetime, or either of
+            these as ISO 8601 text; not before 2024-12-31T10:00Z. Without a time zone it is UTC.
+        date_to: the last one, written likewise.
         domains: parts of the domains of sources.
-        source_metadata, chunk_metadata: conditions on the metadata of sources and of passages,
-            built with `qaip_core.backends.qaip.filters.where`, or as the service's own JSON.
+        source_metadata: conditions on the metadata of sources, built with
+            `qaip_core.backends.qaip.filters.where`, or as the service's own JSON.
+        chunk_metadata: the same on the metadata of passages.
         metadata_filter: conditions on declared metadata columns; a column that is not declared
             is a `BadRequestError`.
-        reserved_metadata: ``metadata`` on the wire, which the vendor reserves for the future.
+        reserved_metadata: conditions that the vendor reserves for the future; ``metadata`` on the
+            wire.
         use_postfilter: whether the filters apply after the vector search: faster, but fewer
             passages than ``limit`` may come.
         principal_id: your name for the end user on whose behalf the call is made; without it,
@@ -118,9 +121,9 @@ class QaipParams(FilterParams):
         redaction_policy_id: the policy by which personal data is masked; without it nothing is.
         include_retrieved: whether all passages that were retrieved come too.
         include_redacted_input: whether the masked messages come too; with a policy only.
-        stream_protocol: "events" (AG-UI, the default here) brings sources, ids and an end mark;
-            "plain" is the text/plain stream, which the vendor does not document in full. What a
-            service sends is read by what it is, whatever was asked for.
+        stream_protocol: how a stream comes: "events" (AG-UI, the default here) with sources, ids
+            and an end mark; "plain" as text/plain, which the vendor does not document in full.
+            What a service sends is read by what it is, whatever was asked for.
         stream_content: whether lines of a plain stream hold pieces ("delta") or all text so far
             ("cumulative"); "auto", the default, finds out.
 

@@ -355,7 +355,8 @@ GROUP = Group(
             {"": _search_only},
             needs=_RETRIEVES,
             lacking=frozenset({"ours-perplexity"}),
-            note="Ours retrieves the sources of an answer, which is asked for and billed.",
+            note="`PerplexitySearchRetriever` does that here; measured is `as_retriever()`, which "
+            "returns the sources of an answer that is asked for and billed.",
         ),
         Check(
             "tool_fails",
@@ -371,7 +372,8 @@ GROUP = Group(
             over(_agent),
             needs=_SONAR,
             lacking=frozenset({"ours-perplexity"}),
-            note="The successor of the chat completions, which Perplexity itself has ended.",
+            note="The successor of the chat completions, which Perplexity itself has ended; "
+            "`ChatPerplexityAgent` speaks it here.",
         ),
     ),
 )

@@ -267,8 +267,8 @@ GROUP = Group(
             {"": _nodes},
             needs=_SONAR,
             defect_of=_PERPLEXITY,
-            note="Nodes with url, text, and the source as `ref_doc_id`. Neither package has one "
-            "over Perplexity's plain search.",
+            note="Nodes with url, text, and the source as `ref_doc_id`. Over "
+            "Perplexity's plain search there is `PerplexitySearchRetriever` here, and no peer.",
         ),
         Check("node_facts", "... with title and date", {"": _node_facts}, _SONAR),
         Check("node_ids", "... with stable node ids", {"": _node_ids}, _SONAR),
