@@ -18,13 +18,6 @@ except ModuleNotFoundError as error:  # pragma: no cover -- needs an environment
 from langchain_qaip._messages import documents
 from langchain_qaip._providers import register_providers
 from langchain_qaip._translator import register as _register
-from langchain_qaip.chat_models import (
-    ChatDify,
-    ChatFireworks,
-    ChatPAIS,
-    ChatPerplexity,
-    ChatQaip,
-)
 
 if TYPE_CHECKING:
     from langchain_qaip._cited import (
@@ -33,6 +26,13 @@ if TYPE_CHECKING:
         load_ipython_extension,
         show,
         unload_ipython_extension,
+    )
+    from langchain_qaip.chat_models import (
+        ChatDify,
+        ChatFireworks,
+        ChatPAIS,
+        ChatPerplexity,
+        ChatQaip,
     )
     from langchain_qaip.dify import ChatDifyConversation, DifyDatasetRetriever, DifyWorkflow
     from langchain_qaip.fireworks import FireworksEmbeddings, FireworksRerank
@@ -87,6 +87,7 @@ _LATER: Mapping[str, tuple[str, ...]] = {
         "show",
         "unload_ipython_extension",
     ),
+    "chat_models": ("ChatDify", "ChatFireworks", "ChatPAIS", "ChatPerplexity", "ChatQaip"),
     "llms": ("PAISLLM", "DifyLLM", "FireworksLLM", "PerplexityLLM", "QaipLLM"),
     "retrievers": ("CitationRetriever",),
     "qaip": ("QAIPRetriever", "QaipExtractor", "QaipSearchRetriever"),

@@ -46,6 +46,12 @@ class ChatModel(Model, BaseChatModel):
 
     streaming: bool = Field(default=False)
 
+    @classmethod
+    def get_lc_namespace(cls) -> list[str]:
+        """Return the module that a class is loaded from; ours may move within theirs."""
+        path = super().get_lc_namespace()
+        return path[:2] if path[0] == "langchain_qaip" else path
+
     def _resolve_model_profile(self) -> Any:
         return profile(self.endpoint, self.model)
 

@@ -17,7 +17,7 @@ from langchain_core.messages import (
 from langchain_qaip._reading import OF_CHAINS, Reading, text_of
 from langchain_qaip.errors import InvalidParameterError
 from qaip_core.rendering import CitedAnswer, notebook, showing
-from qaip_core.rendering.numbering import named_by_place
+from qaip_core.rendering.numbering import named_by_place, named_by_search
 from qaip_core.types import source_id
 
 __all__ = ["ashow", "cited", "load_ipython_extension", "show", "unload_ipython_extension"]
@@ -113,7 +113,9 @@ def _of_message(message: BaseMessage) -> CitedAnswer:
 
 def _of_links(links: Sequence[str], results: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Return the sources of a message of langchain-perplexity, which keeps links and results."""
-    plain = (dict(found) for found in results)  # a model of the vendor's client, while it is fresh
+    plain = (
+        dict(found) for found in results if found
+    )  # a model of the vendor's client, while it is fresh
     known = {found.get("url"): found for found in plain}
     about = [known.get(link, {}) for link in links]
     return [
@@ -148,7 +150,7 @@ def _of_annotations(message: BaseMessage) -> Iterator[dict[str, Any]]:
 
 
 def _of_state(state: Mapping[str, Any]) -> CitedAnswer:
-    if "messages" in state:
+    if isinstance(state.get("messages"), list | tuple):
         return _of_messages(state["messages"])
     for said, found in OF_CHAINS:
         if said in state:
@@ -172,11 +174,8 @@ def _of_messages(messages: Sequence[Any]) -> CitedAnswer:
     answer = _of_message(answers[-1])
     if answer.citations:
         return answer
-    found = [_of_documents(m.artifact) for m in latest if isinstance(m, ToolMessage)]
-    found = [sources for sources in found if sources]
-    if len(found) == 1:  # the numbers of several searches would mean several things
-        return CitedAnswer(answer.text, named_by_place(answer.text, found[0]))
-    return CitedAnswer(answer.text, [source for sources in found for source in sources])
+    searches = (_of_documents(m.artifact) for m in latest if isinstance(m, ToolMessage))
+    return CitedAnswer(answer.text, named_by_search(answer.text, searches))
 
 
 def _is_document(value: Any) -> bool:
@@ -205,6 +204,8 @@ def _of_documents(found: Any) -> list[dict[str, Any]]:
 def _wrong(where: str, value: Any) -> InvalidParameterError:
     if isinstance(value, Mapping):
         what = f"a dict with {', '.join(map(repr, value)) or 'nothing in it'}"
+    elif isinstance(value, list) and value:
+        what = f"a list of {type(value[0]).__name__}"
     else:
         what = type(value).__name__
     hint = ""

@@ -8,7 +8,7 @@ from typing import Any
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, ToolMessage
 
 from langchain_qaip.errors import InvalidParameterError
-from qaip_core.rendering import CitedAnswer
+from qaip_core.rendering import CitedAnswer, showing
 
 __all__ = ["OF_CHAINS", "Reading", "text_of"]
 
@@ -31,38 +31,39 @@ class Reading:
     def __init__(self, cited: Callable[[Any], CitedAnswer]) -> None:
         self._cited = cited
         self._pieces: list[Any] = []
-        self._text = ""
-        # Of an agent: its messages, piece by piece, and where the text of the last one begins.
+        # Of an agent: its messages, piece by piece, all they say, and where the last one begins.
         self._steps: list[list[BaseMessage]] = []
+        self._texts: list[str] = []
+        self._length = 0
         self._begin = 0
 
     def add(self, piece: Any) -> str:
-        """Take the next piece, and return all text so far."""
-        if isinstance(piece, tuple):
+        """Take the next piece, and return the text that it adds."""
+        if isinstance(piece, tuple) and len(piece) == 2 and isinstance(piece[0], BaseMessage):
             return self._step(*piece)
         said = _said(piece)
         self._pieces.append(piece)
         taken_back = getattr(said, "additional_kwargs", {}).get("replacements")
-        self._text = taken_back[-1] if taken_back else self._text + text_of(said)
-        return self._text
+        return showing.Replaced(taken_back[-1]) if taken_back else text_of(said)
 
     def _step(self, message: Any, about: Any) -> str:
         """Take a piece of ``stream_mode="messages"``, without what a tool's own model says."""
         inside = isinstance(about, Mapping) and about.get("langgraph_node") == "tools"
         if not isinstance(message, AIMessage | ToolMessage):
-            return self._text
+            return ""
         if inside and not isinstance(message, ToolMessage):
-            return self._text
+            return ""
         text = text_of(message) if isinstance(message, AIMessage) else ""
         if not self._steps or self._steps[-1][0].id != message.id:
             self._steps.append([])
             self._begin = -1
+        apart = "\n\n" if text and self._begin < 0 and self._length else ""
         if text and self._begin < 0:
-            self._text += "\n\n" if self._text else ""
-            self._begin = len(self._text)
+            self._begin = self._length + len(apart)
         self._steps[-1].append(message)
-        self._text += text
-        return self._text
+        self._texts.append(apart + text)
+        self._length += len(self._texts[-1])
+        return self._texts[-1]
 
     def whole(self) -> Any:
         """Return what the pieces add up to; an agent's as its state."""
@@ -78,7 +79,7 @@ class Reading:
         answer = self._cited(whole)
         if not self._steps or self._begin < 0:
             return answer
-        return CitedAnswer(self._text, [_moved(c, self._begin) for c in answer.citations])
+        return CitedAnswer("".join(self._texts), [_moved(c, self._begin) for c in answer.citations])
 
 
 def _said(piece: Any) -> Any:
@@ -89,12 +90,17 @@ def _said(piece: Any) -> Any:
     """
     if isinstance(piece, str | BaseMessage):
         return piece
-    if isinstance(piece, Mapping):
+    if isinstance(piece, Mapping) and not any(map(_is_update, piece.values())):
         return next((piece[name] for name, _ in OF_CHAINS if name in piece), "")
-    raise InvalidParameterError(
+    raise InvalidParameterError(  # an agent's other streams would show nothing, or all at the end
         "show() takes streams of messages, of texts, of a chain's dicts, or of an agent with "
         f'stream_mode="messages", not of {type(piece).__name__}'
     )
+
+
+def _is_update(value: Any) -> bool:
+    """Tell what a node of an agent has done, as its stream has it by default."""
+    return isinstance(value, Mapping) and "messages" in value
 
 
 def _sum(pieces: Sequence[Any]) -> Any:

@@ -12,7 +12,7 @@ from typing import Any
 from langchain_core.messages import AIMessage, AIMessageChunk
 from langchain_core.messages.block_translators import register_translator
 
-from qaip_core.backends import BACKENDS
+from qaip_core.backends import SERVICES
 
 __all__ = ["provider", "register", "server_blocks", "translate"]
 
@@ -78,5 +78,5 @@ def _number(block: Mapping[str, Any]) -> str:
 
 def register() -> None:
     """Register the translator for all services."""
-    for backend in BACKENDS:
-        register_translator(provider(backend.name), translate, translate)
+    for service in SERVICES:
+        register_translator(provider(service), translate, translate)

@@ -22,7 +22,7 @@ from llama_index_qaip._responses import (
 )
 from llama_index_qaip.errors import InvalidParameterError
 from qaip_core.rendering import CitedAnswer, notebook, showing
-from qaip_core.rendering.numbering import named_by_place
+from qaip_core.rendering.numbering import named_by_place, named_by_search
 
 __all__ = ["ashow", "cited", "load_ipython_extension", "show", "unload_ipython_extension"]
 
@@ -120,15 +120,27 @@ class _Reading:
 
     def __init__(self) -> None:
         self._last: ChatResponse | CompletionResponse | None = None
+        self._text = ""
 
     def add(self, piece: Any) -> str:
-        self._last = piece
+        before, self._text, self._last = self._text, self._said(piece), piece
+        delta = piece.delta or ""
+        # To compare all of the text each time would cost more the longer it is.
+        if delta and len(self._text) == len(before) + len(delta):
+            return str(delta)
+        if self._text.startswith(before):
+            return self._text[len(before) :]
+        return showing.Replaced(self._text)
+
+    def _said(self, piece: Any) -> str:
         if isinstance(piece, ChatResponse):
             return piece.message.content or ""
         if isinstance(piece, CompletionResponse):
             return piece.text
+        hint = ": give it the response itself, not its response_gen" * isinstance(piece, str)
         raise InvalidParameterError(
-            f"show() takes streams of chat or completion responses, not of {type(piece).__name__}"
+            "show() takes streams of chat or completion responses, not of "
+            f"{type(piece).__name__}{hint}"
         )
 
     def whole(self) -> ChatResponse | CompletionResponse | None:
@@ -146,24 +158,25 @@ class _Tokens:
     """
 
     def __init__(self, response: Any) -> None:
-        self._response, self._text = response, ""
+        self._response = response
+        self._texts: list[str] = []
 
     def add(self, piece: str) -> str:
-        self._text += piece
-        return self._text
+        self._texts.append(piece)
+        return piece
 
     def whole(self) -> Response:
-        response = self._response
+        response, text = self._response, "".join(self._texts)
         if isinstance(response, CitedStreamingResponse):
             return response.get_response()
         if isinstance(response, CitedAsyncStreamingResponse):
-            text = response.response_txt or self._text
+            text = response.response_txt or text
             return CitedResponse(text, response.source_nodes, response.metadata)
         # A chat engine copies the sources before an answer that streams has begun.
         tools = [tool.raw_output for tool in getattr(response, "sources", ())]
         found = [node for raw in tools for node in getattr(raw, "source_nodes", ())]
         metadata = getattr(response, "metadata", None)
-        return Response(self._text, response.source_nodes or found, metadata)
+        return Response(text, response.source_nodes or found, metadata)
 
     def cited(self) -> CitedAnswer:
         return cited(self.whole())
@@ -193,11 +206,8 @@ def _of_agent(output: Any) -> CitedAnswer:
     """Return an agent's answer with the sources that its tools found."""
     text = output.response.content or ""
     outputs = [getattr(call, "tool_output", None) for call in getattr(output, "tool_calls", ())]
-    raws = [getattr(output, "raw_output", None) for output in outputs]
-    found = [sources for raw in raws if (sources := _of_tool(raw))]
-    if len(found) == 1:  # the numbers of several searches would mean several things
-        return CitedAnswer(text, named_by_place(text, found[0]))
-    return CitedAnswer(text, [source for sources in found for source in sources])
+    raws = (getattr(output, "raw_output", None) for output in outputs)
+    return CitedAnswer(text, named_by_search(text, map(_of_tool, raws)))
 
 
 def _of_tool(raw: Any) -> list[Mapping[str, Any]]:
@@ -216,4 +226,9 @@ def _wrong(value: Any) -> InvalidParameterError:
         hint = ": what is async, await ashow(...) shows"
     elif isinstance(value, Iterator):
         hint = ": show(...) reads streams"
-    return InvalidParameterError(f"cited() takes {_TAKEN}, not {type(value).__name__}{hint}")
+    elif isinstance(value, ChatMessage):
+        hint = ": the sources are in the response that holds it"
+    what = type(value).__name__
+    if isinstance(value, list) and value:
+        what = f"a list of {type(value[0]).__name__}"
+    return InvalidParameterError(f"cited() takes {_TAKEN}, not {what}{hint}")

@@ -192,7 +192,7 @@ SUBJECTS = (
         id="ours",
         title="ours: ChatFireworks",
         make=partial(_ours, "langchain_qaip:ChatFireworks"),
-        module="langchain_qaip",
+        module="langchain_qaip.chat_models.fireworks",
         layers=_LANGCHAIN,
     ),
     _own(
@@ -206,7 +206,7 @@ SUBJECTS = (
         id="ours-perplexity",
         title="ours: ChatPerplexity",
         make=partial(_ours, "langchain_qaip:ChatPerplexity", model="sonar"),
-        module="langchain_qaip",
+        module="langchain_qaip.chat_models.perplexity",
         layers=_LANGCHAIN,
         reads=_SONAR,
     ),

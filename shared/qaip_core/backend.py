@@ -20,7 +20,7 @@ from urllib.parse import quote
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 
-from qaip_core.errors import InvalidParameterError
+from qaip_core.errors import InvalidParameterError, ServiceError
 from qaip_core.framing import SSE, Event, Framing, Sniffer
 from qaip_core.report import Rule
 from qaip_core.types import Completion, Increment, Prompt
@@ -375,9 +375,14 @@ def faults(error: ValidationError, whole: str = "parameters") -> str:
         whole: what to call the object itself.
     """
     return "; ".join(
-        f"{'.'.join(map(str, e['loc'])) or whole}: {e['msg'].removeprefix('Value error, ')}"
-        for e in error.errors(include_url=False, include_context=False, include_input=False)
+        f"{'.'.join(map(str, e['loc'])) or whole}: {_fault(e.get('ctx', {}), e['msg'])}"
+        for e in error.errors(include_url=False, include_input=False)
     )
+
+
+def _fault(context: Mapping[str, Any], message: str) -> str:
+    own = context.get("error")  # one of ours has said where to read more: it is said once, outside
+    return own.message if isinstance(own, ServiceError) else message.removeprefix("Value error, ")
 
 
 def invalid(error: ValidationError, owner: str) -> InvalidParameterError:

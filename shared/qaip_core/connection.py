@@ -412,13 +412,13 @@ def _sound_url(url: str, normalise: Callable[[str], str]) -> str:
         )
     if not _is_host(parts.hostname, bracketed="[" in parts.netloc):
         raise ConfigurationError(_UNREADABLE)
-    for call in _CALLS:
-        url = url.rstrip("/").removesuffix(call)
-    return _DOUBLED.sub(r"\1", normalise(url.rstrip("/")))
+    url = _CALL.sub("", url.rstrip("/")).rstrip("/")
+    return _DOUBLED.sub(r"\1", normalise(url))
 
 
-# A base URL is often pasted with the call's path at its end, or with its version twice.
-_CALLS = ("/chat/completions", "/completions")
+# A base URL is often pasted with the call's path at its end, or with its version twice. What is
+# less certain is left alone: a gateway may have its place at /completions.
+_CALL = re.compile(r"(/chat/completions|(?<=/v[0-9])/completions)$")
 _DOUBLED = re.compile(r"(/v[0-9]+)\1+$")
 
 

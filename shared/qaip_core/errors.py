@@ -30,7 +30,8 @@
         └── ServerReportedError      the service reported an error inside a stream
 
 Whatever had arrived when an error interrupted an answer is in ``error.partial``. The text of an
-error ends with the place in docs/errors.md that explains it; ``qaip explain NAME`` prints it.
+error ends with how many attempts were made, if more than one, and with the place in docs/errors.md
+that explains it; ``qaip explain NAME`` prints it.
 """
 
 from __future__ import annotations
@@ -140,7 +141,8 @@ class ServiceError(Exception):
             self.anchor = anchor
 
     def __str__(self) -> str:
-        return f"{self.message} (docs/errors.md#{self.anchor})"
+        tried = f"after {self.attempts} attempts; " if self.attempts > 1 else ""
+        return f"{self.message} ({tried}docs/errors.md#{self.anchor})"
 
     def redact(self, secret: str) -> None:
         """Remove a secret that the service echoed, such as the key it refused."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import ssl
 from collections.abc import Mapping
+from typing import TypeVar
 from urllib.parse import urlsplit
 
 from qaip_core.connection import is_loopback
@@ -20,8 +21,11 @@ from qaip_core.errors import (
     ServiceTimeoutError,
 )
 from qaip_core.flow import Failure
+from qaip_core.redaction import causes
 
 __all__ = ["failure"]
+
+E = TypeVar("E", bound=BaseException)
 
 # Our class, and whether the request cannot have been served.
 _FAILURES: Mapping[str, tuple[type[ServiceError], bool]] = {
@@ -53,6 +57,7 @@ _PHASES: Mapping[str, str] = {
     "PoolTimeout": "no connection of http_client's pool was free in time ({what}); close what is "
     "not read to its end, or raise max_connections of its limits, or timeout",
 }
+_NOBODY = "nothing answers at {url} ({what}): is the server running, and is base_url its address?"
 _CERTIFICATE = (
     "the certificate that {url} shows is refused ({what}); check the host name in base_url; for a "
     "private CA, also that of a proxy which reads along, pass the path of its certificate as "
@@ -85,6 +90,8 @@ def failure(error: Exception, url: str, *, stale: bool) -> Failure:
     what = getattr(tls, "verify_message", "") or str(error) or names[0]
     barred = what.startswith("407")
     advice = _LOGIN if barred else _tls_advice(tls) or _PHASES.get(names[0], _ADVICE[kind])
+    if is_loopback(urlsplit(url).hostname or "") and _cause(error, ConnectionRefusedError):
+        advice = _NOBODY
     proxy = _proxy(url)
     ours = kind(
         advice.format(url=url, what=what, proxies=proxy or "proxies (HTTPS_PROXY, NO_PROXY)"),
@@ -113,11 +120,15 @@ def _proxy(url: str) -> str:
     return f"the proxy {place} (HTTPS_PROXY; NO_PROXY={host} goes around it)"
 
 
-def _tls_error(error: BaseException | None) -> ssl.SSLError | None:
+def _cause(error: BaseException, kind: type[E]) -> E | None:
+    """Return the first of a kind among an error and its causes."""
+    return next((cause for cause in (error, *causes(error)) if isinstance(cause, kind)), None)
+
+
+def _tls_error(error: BaseException) -> ssl.SSLError | None:
     """Return what the two sides cannot agree on; None if the connection just broke."""
-    while error is not None and not isinstance(error, ssl.SSLError):
-        error = error.__cause__ or error.__context__
-    return None if isinstance(error, ssl.SSLEOFError) else error
+    found = _cause(error, ssl.SSLError)
+    return None if isinstance(found, ssl.SSLEOFError) else found
 
 
 def _tls_advice(error: ssl.SSLError | None) -> str | None:

@@ -410,6 +410,7 @@ def _refusal(ask: Ask, head: Head) -> Generator[Step, Any, StatusError]:
         asked=_asked(ask),
         home=ask.backend.base_url,
         retry_after=parse_retry_after(head.headers, head.status),
+        max_wait=ask.policy.max_wait,
     )
     _sign(error, ask, head)
     return error

@@ -81,6 +81,7 @@ def _own_client(kind: Callable[..., H], settings: Settings) -> H:
             "the environment's proxies (HTTPS_PROXY, ALL_PROXY, NO_PROXY; socks:// needs "
             "httpx[socks]) or certificates (SSL_CERT_FILE, SSL_CERT_DIR) cannot be used",
             service=settings.backend.name,
+            anchor="a-corporate-proxy",
         ) from None
 
 

@@ -70,4 +70,6 @@ def causes(error: BaseException) -> Iterator[BaseException]:
         if cause is not None and id(cause) not in known:
             known.add(id(cause))
             waiting += cause.__cause__, cause.__context__
+            if isinstance(cause, BaseExceptionGroup):  # a host has several addresses
+                waiting += cause.exceptions
             yield cause

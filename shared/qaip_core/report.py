@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,6 +18,8 @@ from qaip_core.errors import (
     PaymentRequiredError,
     PermissionDeniedError,
     RateLimitError,
+    RequestTimeoutError,
+    ServerError,
     ServerReportedError,
     StatusError,
     for_status,
@@ -94,12 +97,16 @@ _OVERFLOW_CODES = Rule(
     code=("context_length_exceeded", "exceed_context_size_error", "too_many_prompt_tokens"),
     hint=_OVERFLOW.hint,
 )
-_HINTS: Mapping[type[StatusError], str] = {
+_HINTS: Mapping[type[StatusError] | int, str] = {
+    405: "Requested: {url}. Check base_url{home}.",
     AuthenticationError: "{asked} Check the key: pass api_key=... or set {env}.",
     PaymentRequiredError: "Check the plan and the credit of the account.",
     PermissionDeniedError: "The key was accepted, but it may not do this: check its rights.",
     NotFoundError: "Requested: {url}. Check base_url{home} and the model or id.",
-    RateLimitError: "Too many requests or tokens: {wait}.",
+    RateLimitError: "Too many requests or tokens. {wait}",
+    RequestTimeoutError: "The service, or a proxy before it, gave up waiting: stream the answer, "
+    "or ask for less.",
+    ServerError: "{asks}",
 }
 _PAGE = (
     "A web page answered {url}, which is hardly the service: check base_url, and whether a proxy "
@@ -125,6 +132,7 @@ def status_error(
     asked: str = "",
     home: str | None = None,
     retry_after: float | None = None,
+    max_wait: float = math.inf,
 ) -> StatusError:
     """Return the typed error for an HTTP error status.
 
@@ -138,19 +146,20 @@ def status_error(
         asked: a sentence that says who was asked with which key, for the hint.
         home: the vendor's own base URL, for the hint.
         retry_after: seconds that the service asks to wait.
+        max_wait: seconds that are waited at most.
     """
     rule = _first(rules, status, report)
     kind = rule.error or for_status(status)
     blocked = kind in _NOT_PAGES and rule.error is None and _is_page(report.body)
-    hint = _PAGE if blocked else rule.hint or _HINTS.get(kind, "")
+    hint = _PAGE if blocked else rule.hint or _HINTS.get(status) or _HINTS.get(kind, "")
+    asks = _asks(retry_after, max_wait)
     hint = hint.format(
         env=env,
         url=url,
         asked=asked,
         home=f" (the vendor's is {home})" if home and not url.startswith(home) else "",
-        wait="slow down, or raise max_retries"
-        if retry_after is None
-        else f"the service asks to wait {retry_after:g} s",
+        asks=asks,
+        wait=asks or "Send fewer at once, or raise max_retries.",
     ).strip()
     if 300 <= status < 400:
         where = bare_url(location or "")[:_EXCERPT] or "(it does not say where)"
@@ -185,6 +194,14 @@ def stream_error(
     )
     error.is_retryable = status in RETRY_STATUSES if rule.retry is None else rule.retry
     return error
+
+
+def _asks(seconds: float | None, most: float) -> str:
+    """Say how long the service asks to wait, and why that was not done."""
+    if seconds is None:
+        return ""
+    why = f", but no call waits for more than {most:g} s: try again then" if seconds > most else ""
+    return f"The service asks to wait {seconds:g} s{why}."
 
 
 # What a proxy writes when it blocks an address, or wants a login.

@@ -49,6 +49,14 @@ class Connected(Connection):
         if not cls.__pydantic_complete__:
             cls.__signature__ = cast("Any", _Signature())
 
+    def __new__(cls, *unnamed: Any, **_: Any) -> Self:
+        """Refuse unnamed arguments in words; ``__init__`` would count them."""
+        if unnamed:
+            raise TypeError(
+                f"{cls.__name__} takes its arguments by name, such as {cls.__name__}(api_key=...)"
+            )
+        return super().__new__(cls)
+
     def __init__(self, **data: Any) -> None:
         owner = type(self).__name__
         data = self._action.by_name(data)

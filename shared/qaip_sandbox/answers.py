@@ -1,12 +1,11 @@
 """Extractive answers: sentences quoted from the documents, with markers that cite them."""
 
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from .index import Filter, Hit, Index
 from .question import Found, Question, joined
-from .quoting import Said, quotable
+from .quoting import Said, marked, quotable
 from .text import pieces
 
 __all__ = [
@@ -28,7 +27,6 @@ _HEADING = 0.3
 _HALF = 0.5
 _NEARLY = 0.85
 _NEWS = 0.1
-_MARKER = re.compile(r"\[\d+\]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,8 +130,8 @@ def _quotes(question: Question, hits: Sequence[Hit]) -> list[Quote]:
     found: dict[str, Candidate] = {}
     for number, hit in enumerate(hits, 1):
         for said in quotable(hit.chunk.text):
-            # The document's own footnote marks would pass for markers of the answer.
-            if _MARKER.search(said.text):
+            # The index of a list in code would pass for a marker of the answer.
+            if marked(said.text):
                 continue
             candidate = _candidate(question, said, hit, number)
             known = found.get(said.text)

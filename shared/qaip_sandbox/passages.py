@@ -10,7 +10,7 @@ from .answers import Answer, Candidate, Quote, best_of
 from .documents import Chunk
 from .index import Filter, Hit, Index
 from .question import Question
-from .quoting import worth
+from .quoting import marked, unmarked, worth
 from .text import sentences
 
 __all__ = ["Passages", "answer_from"]
@@ -31,7 +31,6 @@ _LISTED = re.compile(
 )
 _QUESTION_LINE = re.compile(r"^[ \t]*(?:sub[- ]?)?(?:question|query)[ \t]*:.*$", re.I | re.M)
 _ANSWER_LABEL = re.compile(r"^[ \t]*(?:response|answer|observation)[ \t]*:[ \t]*", re.I | re.M)
-_MARKER = re.compile(r"\[\d+\]")
 _MARKERS = re.compile(r"(?:\s*\[\d{1,3}\])+(?=[.!?]*\Z)")
 
 
@@ -110,8 +109,8 @@ def _said(text: str, numbers: tuple[int, ...]) -> Iterator[_Said]:
     bare = _QUESTION_LINE.sub("", _FACTS.sub("", text)) or text
     for sentence in sentences(_ANSWER_LABEL.sub("", bare)):
         found = _MARKERS.search(sentence.text)
-        words = _MARKERS.sub("", sentence.text)
-        if not words.endswith("?") and not _MARKER.search(words):
+        words = unmarked(sentence.text)
+        if not words.endswith("?") and not marked(words):
             own = tuple(map(int, re.findall(r"\d+", found[0]))) if found else ()
             yield _Said(words, numbers or own)
 
@@ -132,8 +131,9 @@ def _numbers(text: str, said: Iterable[_Said]) -> tuple[int, ...]:
 
 
 def _cited(best: Iterable[str], hits: Sequence[Hit]) -> Iterator[Quote]:
+    passages = [unmarked(hit.chunk.text) for hit in hits]
     for text in best:
-        yield Quote(text, tuple(n for n, hit in enumerate(hits, 1) if text in hit.chunk.text))
+        yield Quote(text, tuple(n for n, passage in enumerate(passages, 1) if text in passage))
 
 
 def _in_order(index: Index, allowed: Filter, numbered: Sequence[tuple[int, str]]) -> list[Chunk]:
@@ -152,8 +152,10 @@ def _origin(index: Index, allowed: Filter, passage: str) -> Chunk | None:
 def _origins(index: Index, text: str, quotes: Sequence[str]) -> list[Chunk]:
     """Return the chunks that the passages consist of, in the order of the passages."""
     places: list[tuple[int, Chunk]] = []
+    text = unmarked(text)
     for chunk in _near(index, text, quotes):
-        parts = [chunk.text, *(quote for quote in quotes if quote in chunk.text)]
+        passage = unmarked(chunk.text)
+        parts = [passage, *(quote for quote in quotes if quote in passage)]
         found = [place for place in map(text.find, parts) if place >= 0]
         if found or len(parts) > 1:
             places.append((min(found, default=len(text)), chunk))

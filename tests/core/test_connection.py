@@ -75,8 +75,14 @@ URLS: list[tuple[Backend, str, str]] = [
     (dify.DIFY, "https://dify.example.com/v1/", "https://dify.example.com/v1"),
     (dify.DIFY, "https://dify.example.com/v1/completion-messages", "https://dify.example.com/v1"),
     (qaip.QAIP, "https://q.example.com/api/v1/completions", "https://q.example.com/api/v1"),
+    (qaip.QAIP, "https://q.example.com/completions", "https://q.example.com/completions"),
+    (perplexity.PERPLEXITY, "https://q.example.com/agent", "https://q.example.com/agent"),
     (qaip.QAIP, "http://[::1]:8000", "http://[::1]:8000"),
-    (qaip.QAIP, "https://q.example.com/api/v1/v1/chat/completions/", "https://q.example.com/api/v1"),
+    (
+        qaip.QAIP,
+        "https://q.example.com/api/v1/v1/chat/completions/",
+        "https://q.example.com/api/v1",
+    ),
     (fireworks.FIREWORKS, FW + "/inference/v1/v1", FW + "/inference/v1"),
     (pais.PAIS, SITE + "/v1/v1", SITE + "/v1"),
     (dify.DIFY, "https://dify.example.com/v1/v1/", "https://dify.example.com/v1"),
@@ -86,7 +92,7 @@ URLS: list[tuple[Backend, str, str]] = [
         "https://gateway.example.com/v1/chat/completions",
         "https://gateway.example.com/v1",
     ),
-    (perplexity.PERPLEXITY, "https://api.perplexity.ai/v1/agent", "https://api.perplexity.ai/v1"),
+    (perplexity.PERPLEXITY, "https://api.perplexity.ai/v1/agent", "https://api.perplexity.ai"),
 ]
 
 

@@ -248,6 +248,19 @@ def test_messages_may_be_objects_and_answers_can_be_replayed(server: FaultServer
     assert "content" not in replayed
 
 
+def test_tool_calls_are_objects_and_none_where_there_are_none(server: FaultServer) -> None:
+    (case,) = [c for c in CASES if c.name == "chat_whole_tool_call"]
+    plain = {"index": 0, "message": {"role": "assistant", "content": "Hi"}, "finish_reason": "stop"}
+    server.replies(case.reply(), json_reply({**WHOLE, "choices": [plain]}))
+    asked, said = (ChatCompletion.create("m", TURNS).choices[0].message for _ in range(2))
+    assert asked.tool_calls is not None
+    assert asked.tool_calls[0].function is not None
+    assert asked.tool_calls[0].function.name == "tide"
+    assert said.tool_calls is None
+    assert said.reasoning_content is None
+    assert "tool_calls" not in said.model_dump()
+
+
 @both_classes
 @pytest.mark.parametrize("stream", [False, True])
 def test_missing_data_shows_at_the_call(kind: Any, stream: bool, server: FaultServer) -> None:
@@ -843,12 +856,14 @@ def test_what_belongs_to_the_environment_is_not_sent(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("FIREWORKS_API_KEY", "known-key-1")
+    said: dict[str, Any] = {name: "other-secret"}
     with pytest.raises(errors.InvalidRequestError, match="set FIREWORKS_API_KEY") as caught:
-        Completion.create("m", "q", **{name: "other-secret"})
+        Completion.create("m", "q", **said)
     assert "other-secret" not in str(caught.value)
 
 
 @pytest.mark.parametrize("name", ["client", "extra_headers"])
 def test_arguments_of_later_versions_are_refused_with_what_to_write(name: str) -> None:
+    said: dict[str, Any] = {name: {}}
     with pytest.raises(errors.InvalidRequestError, match=f"{name} is no field .*ChatFireworks"):
-        Completion.create("m", "q", **{name: {}})
+        Completion.create("m", "q", **said)

@@ -144,12 +144,29 @@ async def test_a_refused_connection_is_tried_again(is_async: bool) -> None:
     with FaultServer() as gone:
         url = gone.url
     caller = Caller(url, is_async=is_async)
-    with pytest.raises(errors.ServiceConnectionError, match="check base_url") as caught:
+    with pytest.raises(errors.ServiceConnectionError, match="is the server running") as caught:
         await caller.whole(max_retries=1)
     assert caught.value.attempts == 2
     assert caught.value.unsent
     assert caught.value.service == "pais"
+    assert str(caught.value).endswith("(after 2 attempts; docs/errors.md#serviceconnectionerror)")
     await caller.close()
+
+
+class Refusing(httpx.AsyncBaseTransport):
+    """A host with two addresses, as anyio reports it when neither of them takes a connection."""
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        both = ExceptionGroup("multiple connection attempts failed", [ConnectionRefusedError()] * 2)
+        raise httpx.ConnectError("All connection attempts failed") from both
+
+
+async def test_a_server_at_none_of_its_addresses_does_not_run() -> None:
+    async with httpx.AsyncClient(transport=Refusing(), verify=False) as http:
+        caller = Caller("http://localhost:9", is_async=True)
+        client = AsyncClient(caller.settings(http_async_client=http, max_retries=0))
+        with pytest.raises(errors.ServiceConnectionError, match="is the server running"):
+            await client.complete(fireworks.CHAT, "x", MODEL)
 
 
 # Keys

@@ -168,5 +168,6 @@ def test_lists_are_for_declared_columns_only() -> None:
     ],
 )
 def test_json_that_the_service_would_refuse_is_refused_here(given: Any, says: str) -> None:
-    with pytest.raises(InvalidParameterError, match=says):
+    with pytest.raises(InvalidParameterError, match=says) as caught:
         COMPLETIONS.check({"source_metadata": given})
+    assert str(caught.value).count("docs/errors.md") == 1

@@ -2,6 +2,7 @@
 
 import io
 import re
+import time
 from typing import Any
 
 import pytest
@@ -42,7 +43,7 @@ def test_text_shows_the_answer_and_its_sources() -> None:
         "\n"
         "[1] report, p. 2, 2025-03-14\n"
         "    https://report.example/a\n"
-        "    The lens The lens was cleaned. The next inspection is due in March 2030.\n"
+        "    The lens · The lens was cleaned. The next inspection is due in March 2030.\n"
         "[2] history\n"
         "    https://history.example/a\n"
         "    Stennick Light was first lit on 3 November 1847. Before that, keepers burned coal.\n"
@@ -50,6 +51,19 @@ def test_text_shows_the_answer_and_its_sources() -> None:
         "    https://unnamed.example/a\n"
         "    Tickets cost 9 euros."
     )
+
+
+@pytest.mark.parametrize(
+    ("passage", "shown"),
+    [
+        ("Dogs\n\nthey are welcome.", "Dogs · they are welcome."),
+        ("A line that is wrapped\nin a sentence.", "A line that is wrapped in a sentence."),
+        ("A sentence.\nAnother.", "A sentence. Another."),
+        ("Dogs\n", "Dogs"),
+    ],
+)
+def test_a_heading_is_told_apart_from_its_text(passage: str, shown: str) -> None:
+    assert answer("", source("a", passage)).sources[0].excerpt(100) == shown
 
 
 def test_an_answer_without_sources_is_its_text() -> None:
@@ -61,7 +75,7 @@ def test_an_answer_without_sources_is_its_text() -> None:
 def test_sources_alone_are_listed() -> None:
     alone = CitedAnswer("", [source("a").as_dict()])
     assert str(alone) == "[1] a\n    https://a.example/a"
-    assert alone.markdown() == "[^1]: [a](<https://a.example/a>), a.example"
+    assert alone.markdown() == "Sources: [^1]\n\n[^1]: [a](<https://a.example/a>), a.example"
     assert '</style><ol class="qaip-sources"' in alone.html()
 
 
@@ -69,12 +83,49 @@ def test_markdown_has_footnotes() -> None:
     assert TWO.markdown() == (
         "It was lit in 1847.[^2] The next inspection is due in March 2030.[^1]\n"
         "\n"
+        "More sources: [^3]\n"
+        "\n"
         "[^1]: [report](<https://report.example/a>), p. 2, 2025-03-14, report.example: The lens "
         "The lens was cleaned. The next inspection is due in March 2030.\n"
         "[^2]: [history](<https://history.example/a>), history.example: Stennick Light was first "
         "lit on 3 November 1847. Before that, keepers burned coal.\n"
         "[^3]: [unnamed](<https://unnamed.example/a>), unnamed.example: Tickets cost 9 euros."
     )
+
+
+def test_a_link_says_where_it_leads() -> None:
+    said = (
+        "[https://bank.example](https://evil.example/x) <https://a.example> [a](https://b.example)"
+    )
+    text = re.sub("<style>.*</style>|<[^>]*>", "", CitedAnswer(said).html(), flags=re.DOTALL)
+    assert text.strip() == "https://bank.example (evil.example) https://a.example a (b.example)"
+    assert "https://bank.example (evil.example)" in shown(CitedAnswer(said))
+    assert "\\[https://bank.example\\](" in CitedAnswer(said).markdown()
+    assert CitedAnswer(said[46:]).markdown() == said[46:]
+
+
+def test_an_image_within_a_link_is_its_text() -> None:
+    html = CitedAnswer("[![a tower](https://a.example/p.png)](https://b.example)").html()
+    assert html.count("<a ") == 1
+    assert ">a tower</a> (b.example)" in html
+
+
+def test_a_marker_makes_no_link_within_a_link() -> None:
+    html = answer("[as [1] says](https://b.example)", source("a")).html()
+    assert "[as <span" in html
+    assert " says](https://b.example)" in html
+
+
+def test_a_link_is_not_too_long() -> None:
+    long = f"[r]: https://a.example/{'x' * 3000}\n\n[r]"
+    assert "<a " not in CitedAnswer(long).html()
+
+
+def test_ten_thousand_sources_are_numbered_in_no_time() -> None:
+    known = [{"id": f"s{n}", "rank": n, "spans": [[0, 3]]} for n in range(1, 10_001)]
+    begun = time.process_time()
+    assert len(CitedAnswer("[1]", known).sources) == 10_000
+    assert time.process_time() - begun < 5
 
 
 def test_code_is_no_place_for_footnotes() -> None:

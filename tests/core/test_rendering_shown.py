@@ -1,5 +1,7 @@
 """Answers that grow: in a pipe, in a terminal, in a notebook."""
 
+import io
+import re
 import sys
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -8,10 +10,11 @@ from typing import Any
 import pytest
 from IPython.core.displaypub import CapturingDisplayPublisher
 from IPython.core.interactiveshell import InteractiveShell
+from rich.console import Console
 from traitlets.config import Config
 
 from qaip_core.citations import resolve_markers
-from qaip_core.rendering import CitedAnswer, notebook, showing
+from qaip_core.rendering import CitedAnswer, live, notebook, showing
 from qaip_core.types import Citation
 from support.terminal import in_terminal
 
@@ -24,8 +27,11 @@ class Reading:
         self.text = ""
 
     def add(self, piece: str) -> str:
-        self.text = piece[1:] if piece.startswith("=") else self.text + piece
-        return self.text
+        if piece.startswith("="):
+            self.text = piece[1:]
+            return showing.Replaced(self.text)
+        self.text += piece
+        return piece
 
     def cited(self) -> CitedAnswer:
         return CitedAnswer(self.text, [c.as_dict() for c in resolve_markers(self.text, [SOURCE])])
@@ -248,6 +254,113 @@ def test_white_space_alone_is_nothing_to_print(monkeypatch: pytest.MonkeyPatch) 
     with in_terminal(monkeypatch) as terminal:
         showing.follow(iter([" "]), Plain())
         assert terminal().text == ""
+
+
+def test_a_pipe_that_does_not_know_a_character_gets_the_rest(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    output = io.TextIOWrapper(io.BytesIO(), encoding="cp1252", newline="")
+    monkeypatch.setattr(sys, "stdout", output)
+    showing.follow(iter(["Feuer \u2013 ", "\u706b."]), Plain())
+    assert output.buffer.getvalue().decode("cp1252") == "Feuer \u2013 ?.\n"
+
+
+def test_an_output_that_is_closed_hides_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    output = io.StringIO()
+    monkeypatch.setattr(sys, "stdout", output)
+
+    def pieces() -> Iterator[str]:
+        yield "Lit in"
+        output.close()
+        raise BreaksError
+
+    with pytest.raises(BreaksError):
+        showing.follow(pieces(), Plain())
+
+
+def test_line_ends_that_are_cut_apart_are_one(capsys: pytest.CaptureFixture[str]) -> None:
+    showing.follow(iter(["a\r", "\nb\r", "c"]), Plain())
+    assert capsys.readouterr().out == "a\nb\nc\n"
+
+
+def test_text_that_is_replaced_by_more_of_the_same_is_not_taken_back(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    follow("Lit ", "=Lit in 1847.")
+    assert capsys.readouterr().out.startswith("Lit in 1847.\n\n[1]")
+
+
+class Twice(Reading):
+    def cited(self) -> CitedAnswer:
+        same = {"id": "a", "title": "Log"}
+        found = [[m.start(), m.end()] for m in re.finditer(r"\[\d\]", self.text)]
+        known = [
+            {**same, "rank": n, "spans": [span]} for n, span in zip((1, 3), found, strict=True)
+        ]
+        return CitedAnswer(self.text, known)
+
+
+TWICE = "Lit.[1]\n\nHigh.[3]\n\nEnd"
+
+
+def test_numbers_that_turn_out_to_be_one_source_are_said_to_be(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    showing.follow(iter([TWICE]), Twice())
+    out = capsys.readouterr().out
+    assert out == "Lit.[1]\n\nHigh.[3]\n\nEnd\n\n[1] Log\n[3] is [1]\n"
+    for text, last in ((TWICE, "[3] is [1]"), (TWICE[:-5], "[1] Log")):
+        with in_terminal(monkeypatch) as terminal:
+            showing.follow(iter([text]), Twice())
+            assert terminal().text.splitlines()[-1] == last
+
+
+def test_a_cursor_is_shown_again_whatever_happens(monkeypatch: pytest.MonkeyPatch) -> None:
+    with in_terminal(monkeypatch) as terminal:
+        monkeypatch.setattr(
+            "qaip_core.rendering.live.last_block", lambda text: (_ for _ in ()).throw(BreaksError)
+        )
+        with pytest.raises(BreaksError):
+            follow("Lit")
+        assert terminal().cursor
+
+
+@pytest.mark.parametrize("size", [(1, 1), (8, 2), (19, 3)])
+def test_a_tiny_terminal_shows_an_answer_too(
+    monkeypatch: pytest.MonkeyPatch, size: tuple[int, int]
+) -> None:
+    with in_terminal(monkeypatch, width=size[0], height=size[1]) as terminal:
+        follow(*words(LONG))
+        assert terminal().unknown == []
+
+
+@pytest.mark.parametrize("kind", ["pipe", "terminal", "notebook"])
+def test_a_piece_costs_the_same_however_long_the_answer_is(
+    monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest, kind: str
+) -> None:
+    if kind == "notebook":
+        request.getfixturevalue("outputs")
+
+    def cost(count: int) -> float:
+        begun = time.process_time()
+        with io.StringIO() as output:
+            monkeypatch.setattr(sys, "stdout", output)
+            if kind == "terminal":
+                console = Console(file=output, force_terminal=True, width=80, height=24)
+                monkeypatch.setattr(showing, "screen", lambda: live.TerminalScreen(console))
+            showing.follow(iter(["ten chars "] * count), Counted())
+        return (time.process_time() - begun) / count
+
+    cost(100)
+    assert cost(20_000) < 4 * cost(5_000)
+
+
+class Counted(Reading):
+    def add(self, piece: str) -> str:
+        return piece
+
+    def cited(self) -> CitedAnswer:
+        return CitedAnswer("")
 
 
 class Plain(Reading):

@@ -9,7 +9,8 @@ A comment is HTML, so that no reader sees it, and stands right before its block:
     <!-- file: app.py -->     the block is a file of this name beside the documents; Python is
                               run as well, unless it defines tests: those are run by pytest,
                               by the page's own line `pytest` where one follows
-    <!-- serves: URL -->      the block runs until the page ends, the next one when URL answers
+    <!-- serves: URL -->      the block runs until the page ends, the next one when URL answers;
+                              a free port takes the place of this one, on the whole page
     <!-- in: environment -->  the block is for another environment, see test_migration.py;
                               `environment today`: on the sandbox of the page itself
     <!-- prints: both -->     (behind such a block and its successor) what both of them printed

@@ -9,11 +9,13 @@ import gc
 import io
 import os
 import re
+import socket
 import subprocess
 import sys
 import time
 import traceback
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -45,9 +47,10 @@ def run(page: Page) -> None:
     name = page.path.relative_to(ROOT)
     names: dict[str, Any] = {"__name__": "page"}
     printed: str | None = ""
-    last_pytest = max((b.line for b in page.blocks if _PYTEST.search(b.code)), default=0)
+    blocks = _at_free_ports(page.blocks)
+    last_pytest = max((b.line for b in blocks if _PYTEST.search(b.code)), default=0)
     with contextlib.ExitStack() as served:
-        for block in page.blocks:
+        for block in blocks:
             where = f"{name}:{block.line}"
             if "prints" in block.said:
                 if printed is not None:
@@ -66,6 +69,22 @@ def run(page: Page) -> None:
                 _write(block)
     names.clear()
     gc.collect()  # what a framework leaves open warns while that is not ours to hear
+
+
+def _at_free_ports(blocks: list[Block]) -> list[Block]:
+    """Return the blocks with other ports for their servers, as a reader may have those taken."""
+    for port in {str(httpx.URL(b.said["serves"]).port) for b in blocks if "serves" in b.said}:
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            free = str(server.getsockname()[1])
+        blocks = [
+            replace(
+                block,
+                code=block.code.replace(port, free),
+                said={name: value.replace(port, free) for name, value in block.said.items()},
+            )
+            for block in blocks
+        ]
+    return blocks
 
 
 def _holds_tests(block: Block) -> bool:
@@ -145,9 +164,6 @@ def _look_up(line: str, where: str) -> None:
 
 @contextlib.contextmanager
 def _serving(block: Block) -> Iterator[None]:
-    with contextlib.suppress(httpx.TransportError):
-        httpx.get(block.said["serves"], trust_env=False)
-        raise AssertionError(f"another server is at {block.said['serves']}")
     command = ["bash", "-c", f"exec {block.code.strip()}"]
     with subprocess.Popen(
         command, env=_environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL

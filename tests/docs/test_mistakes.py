@@ -30,6 +30,7 @@ from qaip_core.errors import (
     NotFoundError,
     PermissionDeniedError,
     RateLimitError,
+    ServerError,
     ServiceConnectionError,
 )
 from qaip_sandbox import Sandbox
@@ -112,7 +113,8 @@ def message(kind: type[ServiceError], mistake: Callable[[], object], *words: str
     for word in words:
         assert word in error.message
     assert error.anchor in ANCHORS
-    assert str(error) == f"{error.message} (docs/errors.md#{error.anchor})"
+    assert str(error).startswith(error.message)
+    assert str(error).endswith(f"docs/errors.md#{error.anchor})")
     return error
 
 
@@ -185,6 +187,24 @@ def test_a_key_that_says_whose_it_is(
     error = message(ConfigurationError, lambda: made(of, service, api_key=key), *words)
     assert error.anchor == "a-key-of-another-service"
     assert "12345678" not in f"{error} {error!r} {vars(error)}"
+
+
+@both
+def test_a_gateway_may_take_keys_of_another_service(of: Framework) -> None:
+    key = "pplx-12345678"
+    made(of, "fireworks", api_key=key, base_url="https://gateway.example.com/v1")
+    message(
+        ConfigurationError,
+        lambda: made(of, "fireworks", api_key=key, base_url="http://localhost:4000/v1"),
+        "key of Perplexity",
+    )
+
+
+@both
+def test_arguments_without_names(of: Framework) -> None:
+    for service in ("qaip", "dify_datasets"):
+        with pytest.raises(TypeError, match=r"takes its arguments by name, such as \w+\(api_key="):
+            getattr(of, service)("sonar")
 
 
 @both
@@ -335,7 +355,7 @@ def test_a_proxy_does_not_matter_to_this_machine(
     monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:1")
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
     model = made(of, "qaip", api_key="k", base_url="http://127.0.0.1:9/api/v1")
-    error = message(ServiceConnectionError, lambda: of.ask(model, "x"), "check base_url")
+    error = message(ServiceConnectionError, lambda: of.ask(model, "x"), "is the server running")
     assert "127.0.0.1:1 " not in error.message
 
 
@@ -379,10 +399,17 @@ def test_a_proxy_that_shows_a_page(
 
 @both
 def test_too_many_requests(of: Framework, server: FaultServer) -> None:
+    told = "The service asks to wait 300 s, but no call waits for more than 120 s"
     server.replies(json_reply({"message": "no"}, 429, retry_after="300"), json_reply({}, 429))
     model = made(of, "qaip", api_key="k", base_url=server.url)
-    message(RateLimitError, lambda: of.ask(model, "x"), "the service asks to wait 300 s")
-    message(RateLimitError, lambda: of.ask(model, "x"), "slow down, or raise max_retries")
+    message(RateLimitError, lambda: of.ask(model, "x"), told)
+    error = message(RateLimitError, lambda: of.ask(model, "x"), "or raise max_retries")
+    assert "attempts" not in str(error)
+    server.reset()
+    server.replies(json_reply({}, 503, retry_after="0"))
+    model = made(of, "qaip", api_key="k", base_url=server.url, max_retries=2)
+    error = message(ServerError, lambda: of.ask(model, "x"))
+    assert "(after 3 attempts; docs/errors.md#servererror)" in str(error)
 
 
 @both

@@ -21,8 +21,12 @@ PAGES = {
 
 @pytest.fixture
 def beside_documents(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A folder with the documents `handbook`, in an environment without keys."""
-    shutil.copytree(ROOT / "examples/handbook", tmp_path / "handbook")
+    """A folder with the documents `handbook`, in an environment without keys.
+
+    README speaks to who stands in the checkout, where they are in another folder.
+    """
+    for place in ("handbook", "examples/handbook"):
+        shutil.copytree(ROOT / "examples/handbook", tmp_path / place)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(os, "environ", os.environ.copy())
     for backend in BACKENDS:

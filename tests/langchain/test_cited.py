@@ -205,7 +205,8 @@ def test_a_message_without_sources_is_its_text() -> None:
         (None, "not NoneType"),
         ({"output": 1}, "not a dict with 'output'"),
         ({}, "not a dict with nothing in it"),
-        ([1], "not list"),
+        ([1], "not a list of int"),
+        ({"messages": None}, "not a dict with 'messages'"),
         (iter(()), "show"),
     ],
 )
@@ -258,9 +259,13 @@ def test_texts_are_shown_as_they_come(capsys: pytest.CaptureFixture[str]) -> Non
     assert capsys.readouterr().out == "No idea\n"
 
 
-def test_a_stream_of_something_else_is_refused() -> None:
-    with pytest.raises(InvalidParameterError, match="not of int"):
-        show(iter([1]))
+@pytest.mark.parametrize(
+    "piece",
+    [1, {"model": {"messages": []}}, ("updates", {"model": None}), (("inner",), "messages", ())],
+)
+def test_a_stream_of_something_else_is_refused(piece: Any) -> None:
+    with pytest.raises(InvalidParameterError, match=f'"messages", not of {type(piece).__name__}'):
+        show(iter([piece]))
 
 
 def test_an_empty_stream_shows_nothing_much(capsys: pytest.CaptureFixture[str]) -> None:

@@ -13,7 +13,7 @@ from llama_index.core.base.response.schema import (
     StreamingResponse,
 )
 from llama_index.core.chat_engine import CondenseQuestionChatEngine
-from llama_index.core.llms import ChatMessage, ChatResponse
+from llama_index.core.llms import ChatMessage, ChatResponse, CompletionResponse
 from llama_index.core.memory import ChatMemoryBuffer
 from llama_index.core.schema import NodeWithScore, TextNode
 from llama_index.core.tools import QueryEngineTool
@@ -134,9 +134,19 @@ def test_an_answer_without_sources_is_its_text() -> None:
     assert str(cited(cited(plain))) == "No idea.[1]"
 
 
-@pytest.mark.parametrize("value", ["text", None, {}, [1], iter(())])
-def test_what_is_no_answer_is_refused(value: Any) -> None:
-    with pytest.raises(InvalidParameterError, match=f"not {type(value).__name__}"):
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        ("text", "not str"),
+        (None, "not NoneType"),
+        ({}, "not dict"),
+        ([1], "not a list of int"),
+        (iter(()), "show"),
+        (ChatMessage(content="Lit."), "the sources are in the response"),
+    ],
+)
+def test_what_is_no_answer_is_refused(value: Any, said: str) -> None:
+    with pytest.raises(InvalidParameterError, match=said):
         cited(value)
 
 
@@ -197,6 +207,18 @@ def test_other_packages_streams_are_shown(capsys: pytest.CaptureFixture[str]) ->
 def test_a_stream_of_something_else_is_refused() -> None:
     with pytest.raises(InvalidParameterError, match="not of int"):
         show(iter([1]))
+    with pytest.raises(InvalidParameterError, match="not its response_gen"):
+        show(iter(["text"]))
+
+
+@pytest.mark.parametrize("told", [True, False])
+def test_each_response_of_a_stream_holds_all_before_it(
+    told: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = [("Lit", "Lit"), ("Lit in", " in"), ("Sorry.", "Sorry."), ("Sorry. No.", " No.")]
+    show(iter([CompletionResponse(text=text, delta=delta * told) for text, delta in said]))
+    out = capsys.readouterr().out
+    assert out == "Lit in\n[The service took back the text above.]\nSorry. No.\n"
 
 
 def test_an_empty_stream_is_no_answer(capsys: pytest.CaptureFixture[str]) -> None:

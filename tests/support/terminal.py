@@ -22,6 +22,7 @@ class Terminal:
     Attributes:
         lines: the screen, and what has scrolled out of it.
         links: addresses that were linked to.
+        cursor: whether it is shown.
         unknown: codes that no program of ours should write.
     """
 
@@ -30,6 +31,7 @@ class Terminal:
         self.lines = [""]
         self.links: list[str] = []
         self.unknown: list[str] = []
+        self.cursor = True
         self._row = self._column = 0
 
     def feed(self, written: str) -> None:
@@ -57,7 +59,9 @@ class Terminal:
             self._row = max(top, self._row - int(numbers or 1))
         elif name == "K" and numbers == "2":
             self.lines[self._row] = ""
-        elif name not in "mhl":
+        elif numbers == "?25":
+            self.cursor = name == "h"
+        elif name != "m":
             self.unknown.append(f"{numbers}{name}")
 
     def _move(self, row: int) -> None:

@@ -1,11 +1,20 @@
-"""One module for each service; `BACKENDS` lists them."""
+"""One module for each service, imported at its first use; `BACKENDS` lists what they declare."""
 
-from qaip_core.backends.dify import DIFY
-from qaip_core.backends.fireworks import FIREWORKS
-from qaip_core.backends.pais import PAIS
-from qaip_core.backends.perplexity import PERPLEXITY
-from qaip_core.backends.qaip import QAIP
+from importlib import import_module
+from typing import Any
 
-__all__ = ["BACKENDS"]
+from qaip_core.backend import Backend
 
-BACKENDS = (QAIP, FIREWORKS, PAIS, PERPLEXITY, DIFY)
+__all__ = ["BACKENDS", "SERVICES"]
+
+SERVICES = ("qaip", "fireworks", "pais", "perplexity", "dify")
+"""The services, by the names of their modules."""
+
+BACKENDS: tuple[Backend, ...]
+
+
+def __getattr__(name: str) -> Any:
+    if name != "BACKENDS":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    modules = [(service, import_module(f"{__name__}.{service}")) for service in SERVICES]
+    return tuple(getattr(module, service.upper()) for service, module in modules)

@@ -19,7 +19,7 @@ from qaip_core.connection import Connection
 from qaip_core.errors import ConfigurationError
 from qaip_core.rendering import CitedAnswer
 from qaip_core.rendering.harmless import one_line
-from qaip_core.rendering.showing import follow
+from qaip_core.rendering.showing import Replaced, follow
 from qaip_core.types import Citation, Completion, Increment, add_up
 
 if TYPE_CHECKING:
@@ -155,16 +155,13 @@ class _Answer:
 
     docs: Path | None
     increments: list[Increment] = field(default_factory=list)
-    text: str = ""
 
     def add(self, piece: Increment) -> str:
-        """Take the next piece; return all text so far."""
+        """Take the next piece; return the text that it adds."""
         self.increments.append(piece)
         if isinstance(piece, str):
-            self.text += piece
-        else:
-            self.text = piece.text if piece.replaces else self.text + piece.text
-        return self.text
+            return piece
+        return Replaced(piece.text) if piece.replaces else piece.text
 
     def whole(self) -> Completion:
         """Return the answer as far as it has come; sources in the folder name their files."""
@@ -208,6 +205,7 @@ def _as_json(question: str, service: Service, way: Way, answer: Completion) -> d
         "model": answer.model or way.values.get("model") or service.backend.name,
         "answer": answer.text,
         "sources": sources,
+        "finish_reason": answer.finish_reason,
         "usage": answer.usage and {**answer.usage.as_counts(), **answer.usage.details()},
     }
     cost = answer.metadata.get("cost", answer.metadata.get("price"))

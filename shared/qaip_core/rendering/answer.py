@@ -32,7 +32,7 @@ class CitedAnswer:
     citations: Sequence[Mapping[str, Any]] = field(default=())
 
     @cached_property
-    def _numbered(self) -> tuple[str, tuple[Source, ...]]:
+    def _numbered(self) -> tuple[str, tuple[Source, ...], dict[int, int]]:
         return numbered(self.text, self.citations)
 
     @property
@@ -44,6 +44,11 @@ class CitedAnswer:
     def sources(self) -> tuple[Source, ...]:
         """The sources as they are shown, each once, by their numbers."""
         return self._numbered[1]
+
+    @property
+    def renumbered(self) -> Mapping[int, int]:
+        """The numbers in `text` that `marked_text` has changed: two of them were one source."""
+        return self._numbered[2]
 
     def __str__(self) -> str:
         from qaip_core.rendering.plain import as_text

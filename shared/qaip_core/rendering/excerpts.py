@@ -12,6 +12,8 @@ __all__ = ["cited_words", "excerpt", "telling"]
 _ENDS = re.compile(r"(?<=[.!?])\s+|\n+|\[(?:web:)?\d{1,4}\]")
 _SENTENCES = re.compile(r".*?(?:[.!?](?=\s)|\n|\Z)", re.DOTALL)
 _WORDS = re.compile(r"\w{2,}")
+# A heading at the beginning: a short line that ends no sentence, above a blank line or a capital.
+_HEADING = re.compile(r"\A\s*([^\n]{0,59}[^\s.!?:;,])[ \t]*\n(?:\s*\n|(?=[A-ZÀ-ÖØ-Þ]))")
 _BEFORE = 300
 
 
@@ -41,7 +43,7 @@ def telling(passage: str, words: frozenset[str]) -> int:
 
 def excerpt(passage: str, begin: int, length: int) -> str:
     """Return a passage in one line: all of it, or what begins at a place, cut to a length."""
-    whole = " ".join(passage.split())
+    whole = " ".join(_HEADING.sub(r"\1 · ", passage).split())
     if len(whole) <= length or not begin:
         return shorten(whole, length)
     return shorten("... " + " ".join(passage[begin:].split()), length)

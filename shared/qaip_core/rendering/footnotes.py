@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
@@ -31,7 +31,9 @@ def as_markdown(answer: CitedAnswer) -> str:
     some, or a link to anything but the web, all links of the answer are.
     """
     named = {source.number for source in answer.sources if source.named}
-    notes = "\n".join(_note(source) for source in answer.sources)
+    notes = "\n\n".join(
+        filter(None, (_unnamed(answer.sources), "\n".join(map(_note, answer.sources))))
+    )
     text = _outside_code(answer.marked_text, lambda piece: _OF_HTML.sub(r"\\\g<0>", piece), named)
     whole = "\n\n".join(filter(None, (text, notes)))
     if not answer.marked_text or _is_harmless(whole):
@@ -63,6 +65,13 @@ def _is_harmless(text: str) -> bool:
     from qaip_core.rendering.parsing import is_harmless
 
     return is_harmless(text)
+
+
+def _unnamed(sources: Sequence[Source]) -> str:
+    """Return a line that names the sources which the answer does not: others are not shown."""
+    others = [f"[^{source.number}]" for source in sources if not source.named]
+    more = "More sources" if len(others) < len(sources) else "Sources"
+    return f"{more}: {' '.join(others)}" if others else ""
 
 
 def _note(source: Source) -> str:

@@ -7,7 +7,7 @@ screen; only the last one is drawn anew. `rich.live` would cut what is longer.
 from __future__ import annotations
 
 import sys
-import time
+from types import TracebackType
 from typing import TYPE_CHECKING
 
 from rich.console import Console, ConsoleOptions, RenderResult
@@ -15,8 +15,8 @@ from rich.live import Live
 from rich.segment import Segment
 from rich.text import Text
 
-from qaip_core.rendering.parsing import parser
-from qaip_core.rendering.screen import Screen
+from qaip_core.rendering.parsing import last_block
+from qaip_core.rendering.screen import Pace, Screen
 from qaip_core.rendering.terminal import Prose, listed
 
 if TYPE_CHECKING:
@@ -24,9 +24,8 @@ if TYPE_CHECKING:
 
 __all__ = ["TerminalScreen", "terminal"]
 
-# Drawing takes at most this part of the time; the longest pause, in seconds, is the second number.
-_SHARE = 0.25
-_PAUSE = 0.2
+# What is longer than this is drawn as it is written until it has ended.
+_LONG = 8_000
 
 
 def terminal() -> Console:
@@ -45,28 +44,30 @@ class TerminalScreen(Screen):
         super().__init__()
         self._console = console
         self._live = Live(console=console, auto_refresh=False, transient=True)
+        self._pace = Pace()
         self._printed = 0
+        self._tail: list[str] = []
         self._apart = False
-        self._next = 0.0
 
-    def add(self, text: str) -> None:
+    def add(self, piece: str) -> None:
         """Print the paragraphs that are finished, and draw the one that grows."""
+        self._tail.append(piece)
+        self._pace.draw(self._draw)
+
+    def _draw(self) -> None:
         self._live.start()
-        begun = time.monotonic()
-        if begun < self._next:
-            return
-        last = self._printed + _last_block(text[self._printed :])
-        if last > self._printed:
-            self._live.update(_Tail(text[last:]))
-            self._print(text[self._printed : last])
-            self._printed = last
-        self._live.update(_Tail(text[last:]), refresh=True)
-        ended = time.monotonic()
-        self._next = ended + min(_PAUSE, (ended - begun) * (1 / _SHARE - 1))
+        tail = "".join(self._tail)
+        last = last_block(tail)
+        self._tail = [tail[last:]]
+        self._printed += last
+        if last:
+            self._live.update(_Tail(tail[last:]))
+            self._print(tail[:last])
+        self._live.update(_Tail(tail[last:]), refresh=True)
 
     def take_back(self) -> None:
         """Say that what was printed so far does not hold."""
-        self._settle(self.text[self._printed :])
+        self._settle("".join(self._tail))
         self._console.print(Text("[The service took back the text above.]", style="yellow"))
         self._printed, self._apart = 0, False
 
@@ -78,21 +79,36 @@ class TerminalScreen(Screen):
         """Print the end of the answer, whose markers now lead to their sources, and these."""
         links = {s.number: s.url or "" for s in answer.sources if s.named}
         shown, marked = self.text[: self._printed], answer.marked_text
-        rest = marked if marked.startswith(shown) else self.text
-        self._settle(rest[self._printed :], links)
+        same = marked.startswith(shown)
+        self._settle(marked[self._printed :] if same else "".join(self._tail), links)
         if answer.sources:
             self._console.print()
             self._console.print(listed(answer.sources))
+        for was, now in () if same else sorted(answer.renumbered.items()):
+            self._console.print(Text(f"[{was}] is [{now}]", style="cyan"))
 
     def stay(self, why: str) -> None:
         """Print the rest of what is known, and say that it is incomplete."""
-        self._settle(self.text[self._printed :])
+        self._settle("".join(self._tail))
         self._console.print(Text(why, style="yellow"))
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        where: TracebackType | None,
+    ) -> None:
+        try:
+            super().__exit__(kind, error, where)
+        finally:
+            self._live.stop()  # else the cursor would stay hidden
 
     def _settle(self, text: str, links: dict[int, str] | None = None) -> None:
         """Print what was drawn, for good."""
-        self._live.update(Text(), refresh=True)
-        self._live.stop()
+        if self._live.is_started:
+            self._live.update(Text(), refresh=True)
+            self._live.stop()
+        self._tail = []
         self._print(text, links)
 
     def _print(self, text: str, links: dict[int, str] | None = None) -> None:
@@ -111,14 +127,8 @@ class _Tail:
         self._text = text
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        lines = console.render_lines(Prose(self._text), options.update(height=None), pad=False)
-        for line in lines[-(console.height - 2) :]:
+        growing = Prose(self._text) if len(self._text) < _LONG else Text(self._text[-_LONG:])
+        lines = console.render_lines(growing, options.update(height=None), pad=False)
+        for line in lines[-max(1, console.height - 2) :]:
             yield from line
             yield Segment.line()
-
-
-def _last_block(text: str) -> int:
-    """Return where the last block begins that stands on its own, such as a paragraph."""
-    blocks = [token.map[0] for token in parser().parse(text) if not token.level and token.map]
-    line = max(blocks, default=0)
-    return sum(len(ended) for ended in text.splitlines(keepends=True)[:line])

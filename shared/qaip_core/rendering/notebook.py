@@ -1,4 +1,4 @@
-"""Lets a notebook show the frameworks' own objects as cited answers."""
+"""Answers in a notebook: an output that grows, and objects that show themselves."""
 
 from __future__ import annotations
 
@@ -6,10 +6,51 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from qaip_core.rendering.answer import CitedAnswer
+from qaip_core.rendering.page import growing
+from qaip_core.rendering.screen import Pace, Screen
 
-__all__ = ["register", "unregister"]
+__all__ = ["NotebookScreen", "register", "unregister"]
 
 _HTML = "text/html"
+_SECONDS = 1 / 12
+"""Between two updates: each sends the whole answer to the browser."""
+
+
+class NotebookScreen(Screen):
+    """Shows an answer as an output that is replaced as it grows."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._output: Any = None
+        self._pace = Pace(_SECONDS)
+
+    def add(self, piece: str) -> None:  # noqa: ARG002 -- the whole answer is drawn anew
+        """Show the answer as far as it is known."""
+        self._pace.draw(lambda: self._draw(growing(self.text), self.text))
+
+    def take_back(self) -> None:
+        """Do nothing: the output is replaced as a whole."""
+
+    def whole(self, answer: CitedAnswer) -> None:
+        """Show the answer in place of what is shown."""
+        self._draw(answer.html(), str(answer))
+
+    def close(self, answer: CitedAnswer) -> None:
+        """Show the answer with its sources in place of what is shown."""
+        self.whole(answer)
+
+    def stay(self, why: str) -> None:
+        """Show what is known of the answer, and say that it is incomplete."""
+        self._draw(growing(self.text, why), f"{self.text}\n{why}")
+
+    def _draw(self, html: str, text: str) -> None:
+        from IPython.display import display
+
+        said = {_HTML: html, "text/plain": text}
+        if self._output is None:
+            self._output = display(said, raw=True, display_id=True)  # type: ignore[no-untyped-call]
+        else:
+            self._output.update(said, raw=True)
 
 
 def register(shell: Any, kinds: Iterable[type], cited: Callable[[Any], CitedAnswer]) -> None:

@@ -11,13 +11,18 @@ from qaip_core.rendering.harmless import clean
 from qaip_core.rendering.sources import Source, source
 from qaip_core.types import Citation
 
-__all__ = ["named_by_place", "numbered"]
+__all__ = ["named_by_place", "named_by_search", "numbered"]
 
 _MARKER = re.compile(r"\[(?:web:)?(\d{1,4})\]")
 
 
-def numbered(text: str, citations: Sequence[Mapping[str, Any]]) -> tuple[str, tuple[Source, ...]]:
+def numbered(
+    text: str, citations: Sequence[Mapping[str, Any]]
+) -> tuple[str, tuple[Source, ...], dict[int, int]]:
     """Return the text with a marker ``[n]`` wherever it cites, and the sources by their numbers.
+
+    The last of what is returned are numbers of the text that were changed, since two of them are
+    the same source, and what they are now.
 
     A marker that is there keeps its number; a cited phrase gets one after its end. Sources that
     the text does not name have the numbers that are left.
@@ -28,9 +33,10 @@ def numbered(text: str, citations: Sequence[Mapping[str, Any]]) -> tuple[str, tu
     """
     known = [{**citation, "id": citation.get("id")} for citation in citations]
     listed = distinct(known)
+    places = {_key(citation): place for place, citation in enumerate(listed)}
     spans: dict[int, list[tuple[int, int]]] = {}
     for citation in known:
-        place = _place(citation, listed)
+        place = places[_key(citation)]
         spans.setdefault(place, []).extend(_spans(text, citation))
     numbers = _numbers(text, listed, spans)
     edits = {_edit(text, span, numbers[place]) for place in spans for span in spans[place]}
@@ -38,7 +44,14 @@ def numbered(text: str, citations: Sequence[Mapping[str, Any]]) -> tuple[str, tu
         source(citation, numbers[place], text, [*_ends(text, spans[place])])
         for place, citation in enumerate(listed)
     )
-    return clean(_edited(text, edits)), tuple(sorted(sources, key=lambda shown: shown.number))
+    other = {
+        int(marker[1]): numbers[place]
+        for place in spans
+        for span in spans[place]
+        if (marker := _MARKER.fullmatch(text, *span)) and int(marker[1]) != numbers[place]
+    }
+    shown = tuple(sorted(sources, key=lambda source: source.number))
+    return clean(_edited(text, edits)), shown, other
 
 
 def named_by_place(text: str, citations: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -63,16 +76,32 @@ def named_by_place(text: str, citations: Sequence[Mapping[str, Any]]) -> list[di
     ]
 
 
+def named_by_search(
+    text: str, searches: Iterable[Sequence[Mapping[str, Any]]]
+) -> list[Mapping[str, Any]]:
+    """Return the sources that an agent's searches found.
+
+    Of a single search, with the places of the markers that name them: the numbers of several
+    would mean several things.
+
+    Parameters:
+        text: the agent's answer.
+        searches: what each of them found, as `Citation.as_dict` writes it.
+    """
+    found = [sources for sources in searches if sources]
+    if len(found) == 1:
+        return [*named_by_place(text, found[0])]
+    return [source for sources in found for source in sources]
+
+
 def _first_number(citation: Mapping[str, Any]) -> int | None:
     said = (citation.get("marker"), citation.get("rank"))
     return next((n for n in said if type(n) is int and n > 0), None)
 
 
-def _place(citation: Mapping[str, Any], listed: Sequence[Mapping[str, Any]]) -> int:
-    """Return where the entry stands that stands for a citation."""
-    same = (n for n, entry in enumerate(listed) if entry is citation)
-    name = citation["id"]
-    return next(same, -1) if not name else [entry["id"] for entry in listed].index(name)
+def _key(citation: Mapping[str, Any]) -> object:
+    """Return what entries of one source have in common; without an id all are different."""
+    return citation["id"] or ("", id(citation))
 
 
 def _spans(text: str, citation: Mapping[str, Any]) -> list[tuple[int, int]]:
@@ -98,11 +127,13 @@ def _numbers(
     """Return the number of each source: no two have the same."""
     numbers: dict[int, int] = {}
     taken: set[int] = set()
+    highest = 0
     # Those whose number stands in the text come first, those that it does not name last.
     order = sorted(range(len(listed)), key=lambda place: (_rank(text, spans[place]), place))
     for place in order:
         wanted = _wanted(text, listed[place], spans[place], place)
-        number = wanted if wanted not in taken else max(taken) + 1
+        number = wanted if wanted not in taken else highest + 1
+        highest = max(highest, number)
         numbers[place] = number
         taken.add(number)
     return numbers

@@ -13,9 +13,9 @@ from importlib.util import find_spec
 from typing import Any, Protocol, TypeVar
 
 from qaip_core.rendering.answer import CitedAnswer
-from qaip_core.rendering.screen import Screen
+from qaip_core.rendering.screen import Replaced, Screen
 
-__all__ = ["Reading", "afollow", "follow", "screen", "show"]
+__all__ = ["Reading", "Replaced", "afollow", "follow", "screen", "show"]
 
 P = TypeVar("P")
 P_contra = TypeVar("P_contra", contravariant=True)
@@ -27,7 +27,7 @@ class Reading(Protocol[P_contra, W_co]):
     """What the pieces of a framework's stream add up to."""
 
     def add(self, piece: P_contra) -> str:
-        """Take the next piece, and return all text so far."""
+        """Take the next piece, and return the text that it adds, or all of it as `Replaced`."""
         ...
 
     def cited(self) -> CitedAnswer:
@@ -97,14 +97,14 @@ async def _aclosed(stream: Any) -> AsyncIterator[None]:
 def screen() -> Screen:
     """Return what shows answers here: a notebook, a terminal, or plain text."""
     if _in_notebook():
-        from qaip_core.rendering.output import NotebookScreen
+        from qaip_core.rendering.notebook import NotebookScreen
 
         return NotebookScreen()
     if sys.stdout.isatty() and find_spec("rich"):
         from qaip_core.rendering.live import TerminalScreen, terminal
 
         known = terminal()
-        if not known.is_dumb_terminal:
+        if not known.is_dumb_terminal and known.encoding.startswith("utf"):
             return TerminalScreen(known)
     return Screen()
 

@@ -68,7 +68,8 @@ def source(citation: Mapping[str, Any], number: int, answer: str, ends: Sequence
         answer: the text.
         ends: where in the text the sentences end that cite it; none if none does.
     """
-    passage = shorten(clean(str(citation.get("text") or "")).strip(), _LONGEST)
+    said = str(citation.get("text") or "")[: 4 * _LONGEST]  # to clean megabytes takes its time
+    passage = shorten(clean(said).strip(), _LONGEST)
     url = next((link for name in _LINKS if (link := safe_link(citation.get(name)))), None)
     site = (urlsplit(url).hostname or "").removeprefix("www.") if url else None
     return Source(
@@ -91,7 +92,7 @@ def _said(citation: Mapping[str, Any], names: Sequence[str], length: int) -> str
     """Return the first of several facts that says something, in one line."""
     for name in names:
         value = citation.get(name)
-        if isinstance(value, str | int | float) and (line := one_line(str(value))):
+        if isinstance(value, str | int | float) and (line := one_line(str(value)[: 10 * length])):
             return shorten(line, length)
     return None
 

@@ -92,6 +92,5 @@ def _place(cited: Cited, library: Library) -> Json:
 
 def _marks(cited: Cited, chunk: Chunk) -> list[list[int]]:
     """Return the offsets of the quoted sentences in the document, in characters."""
-    text = chunk.document.text
-    starts = [(text.find(quote, chunk.start, chunk.end), quote) for quote in cited.quotes]
-    return sorted([start, start + len(quote)] for start, quote in starts if start >= 0)
+    found = filter(None, (span(chunk.text, quote) for quote in cited.quotes))
+    return sorted([chunk.start + start, chunk.start + end] for start, end in found)

@@ -80,6 +80,14 @@ def test_no_question_is_refused(qaip: Run) -> None:
     assert 'qaip ask "your question"' in err
 
 
+def test_a_question_that_is_no_text_is_refused(qaip: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"How \xff"), "utf-8"))
+    for question in ("-", "How \udcff"):  # as Python has a byte of the command line
+        code, out, err = qaip("ask", question)
+        assert (code, out) == (2, "")
+        assert err == "qaip: the question is no text in UTF-8\n"
+
+
 def test_the_service_that_is_set_up_is_asked(qaip: Run, sandbox: Sandbox) -> None:
     names = ("DIFY_API_KEY", "DIFY_BASE_URL")
     code, out, err = qaip("ask", QUESTION, **{name: sandbox.env[name] for name in names})
@@ -283,6 +291,8 @@ def test_the_version_is_told(qaip: Run) -> None:
 
 def test_a_limit_of_tokens_is_passed_on_and_its_effect_is_told(qaip: Run, sandbox: Sandbox) -> None:
     arguments = ("--service", "fireworks", "--model", "m", "--max-tokens", "3")
+    asked = qaip("ask", "--json", *arguments, QUESTION, **sandbox.env)
+    assert json.loads(asked.out)["finish_reason"] == "length"
     code, out, err = qaip("ask", *arguments, QUESTION, **sandbox.env)
     assert code == 0
     assert out.startswith("The tower")

@@ -174,6 +174,7 @@ def test_nobody_at_the_address_is_told(qaip: Run) -> None:
     check = of_service(qaip, "dify", "answers", DIFY_API_KEY="app-some-key", DIFY_BASE_URL=url)
     assert check["state"] == "fail"
     assert url in check["found"]
+    assert check["advice"] == "Is the address in DIFY_BASE_URL the right one?"
 
 
 def test_another_page_at_the_address_is_told(qaip: Run) -> None:
@@ -183,6 +184,7 @@ def test_another_page_at_the_address_is_told(qaip: Run) -> None:
         check = of_service(qaip, "qaip", "answers", **environment)
     assert check["state"] == "fail"
     assert "base_url" in check["found"]
+    assert "QAIP_BASE_URL" in check["advice"]
 
 
 def test_a_private_ca_is_told(qaip: Run) -> None:

@@ -110,21 +110,6 @@ def test_ctrl_c_ends_it_at_once_and_quietly(
     assert (process.returncode, out, err) == (130, "", "")
 
 
-def test_a_question_that_is_no_text_is_refused(in_process: list[str]) -> None:
-    strict = {**os.environ, "PYTHONIOENCODING": "utf-8:strict"}
-    for question, piped in ((b"How \xff", b""), (b"-", b"How \xff")):
-        found = subprocess.run(
-            [*in_process, "ask", question],
-            input=piped,
-            capture_output=True,
-            check=False,
-            timeout=60,
-            env=strict,
-        )
-        assert (found.returncode, found.stdout) == (2, b"")
-        assert found.stderr.strip() == b"qaip: the question is no text in UTF-8"
-
-
 def test_in_a_terminal_it_is_a_table(in_process: list[str]) -> None:
     import pty
 

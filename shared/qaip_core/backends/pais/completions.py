@@ -45,7 +45,8 @@ class PaisParams(Sampling):
             it is not given.
         n: answers to one prompt, at least 1.
         stop: sequences at which the answer ends.
-        max_tokens: tokens of the answer, at least 1. Engines cut at 16 where it is not given.
+        max_tokens: tokens of the answer, at least 1. Most engines cut text completions at 16
+            where it is not given.
         seed: for repeatable answers, as far as the engine supports it.
         stream_options: what a stream carries; usage is asked for unless this is given.
         max_completion_tokens: tokens of the answer, at least 1; the later name of ``max_tokens``.

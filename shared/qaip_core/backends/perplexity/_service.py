@@ -29,7 +29,7 @@ PERPLEXITY = Backend(
     docs="https://www.perplexity.ai/account/api/keys",
     key_begins="pplx-",
     model_hint=', such as "sonar"',
-    normalise_url=lambda url: url.removesuffix("/agent").removesuffix("/responses"),
+    normalise_url=lambda url: url.removesuffix("/v1/agent").removesuffix("/v1/responses"),
     rules=(
         Rule(
             EndpointRetiredError,

@@ -16,7 +16,14 @@ from qaip_core.command.doctor.check import Check
 from qaip_core.command.failing import message_of
 from qaip_core.command.services import Service
 from qaip_core.connection import Connection, Settings, environment
-from qaip_core.errors import PermissionDeniedError, RateLimitError, ServiceError
+from qaip_core.errors import (
+    MalformedResponseError,
+    NotFoundError,
+    PermissionDeniedError,
+    RateLimitError,
+    ServiceConnectionError,
+    ServiceError,
+)
 
 __all__ = ["check_service"]
 
@@ -108,7 +115,7 @@ def _answers(service: Service, settings: Settings) -> Iterator[Check]:
         try:
             found = client.fetch(service.probe)
         except ServiceError as error:
-            yield _refused(title, error)
+            yield _refused(title, error, _set(service.backend.url_env))
             return
         told = service.tell(found)
         yield Check(title, "ok", "it does, and takes the key" + (f": {told}" if told else ""))
@@ -116,9 +123,14 @@ def _answers(service: Service, settings: Settings) -> Iterator[Check]:
             yield from further(client)
 
 
-def _refused(title: str, error: ServiceError) -> Check:
+def _refused(title: str, error: ServiceError, url_variable: str | None) -> Check:
     is_right = isinstance(error, PermissionDeniedError | RateLimitError)  # the key, that is
-    return Check(title, "warn" if is_right else "fail", message_of(error))
+    is_elsewhere = url_variable and isinstance(error, _ELSEWHERE)
+    advice = f"Is the address in {url_variable} the right one?" if is_elsewhere else ""
+    return Check(title, "warn" if is_right else "fail", message_of(error), advice)
+
+
+_ELSEWHERE = (NotFoundError, MalformedResponseError, ServiceConnectionError)
 
 
 def _cites(client: Client) -> Iterator[Check]:
