@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import inspect
 import os
+import shlex
 import sys
 import textwrap
 from collections.abc import Callable
@@ -72,6 +73,7 @@ DEMOS: dict[str, tuple[str, Callable[..., None]]] = {
     "pais": ("VMware Private AI Services: a text completion, streamed", pais),
     "fireworks": ("Fireworks: a text completion", fireworks),
 }
+OF_EACH_FRAMEWORK = ("perplexity", "dify")
 
 
 def as_context(found: list[Document]) -> str:
@@ -110,9 +112,13 @@ def on_sandbox(folder: Path, question: str) -> None:
             question = OUR_QUESTION if folder == OUR_DOCUMENTS else about(sandbox)
         print(f"Sandbox on {folder}/: {len(sandbox.documents)} document(s), no network, no key.")
         print(f"Question: {style(question, '1')}")
-        for name in DEMOS:
+        ours = folder == OUR_DOCUMENTS
+        for name in DEMOS if ours else OF_EACH_FRAMEWORK:
             run(name, question)
-    print("\nYour own documents: make demo DOCS=path/to/folder ASK='your question'")
+    command = os.path.relpath(Path(sys.executable).with_name("qaip"))
+    if ours:
+        print("\nYour own documents: make demo DOCS=path/to/folder ASK='your question'")
+    print(f"\nMore questions:     {command} ask 'your question' --docs {shlex.quote(str(folder))}")
     print("A real service:     FIREWORKS_API_KEY=... make demo BACKEND=fireworks")
 
 
@@ -128,7 +134,7 @@ def main() -> int:
             print(f"BACKEND={backend} is none of: {', '.join(DEMOS)}", file=sys.stderr)
             return 2
     except (ServiceError, OSError) as error:
-        print(f"\n{type(error).__name__}: {error}", file=sys.stderr)
+        print(f"\n{error}", file=sys.stderr)
         return 1
     return 0
 

@@ -134,6 +134,11 @@ class Answer:
         final.last = True
         return final
 
+    @property
+    def cut(self) -> bool:
+        """Whether the service has ended it at a limit of tokens."""
+        return any(t.finish_reason == "length" and not t.stopped for t in self._threads.values())
+
     def partial(self, rest: Completion) -> Completion:
         """Return the sum of what has arrived, for the error that interrupts it.
 

@@ -453,7 +453,10 @@ def _answer(call: Call, head: Head) -> Steps:
         final.metadata = {**_kept_headers(endpoint, head), **final.metadata}
         if final.model is None and endpoint.model:
             final.model = endpoint.model
-        yield [answer.close(final)]
+        final = answer.close(final)
+        if answer.cut and _LIMITS.isdisjoint(call.params):
+            _tell_cut(call)
+        yield [final]
         if decoder.ended:
             yield DRAIN
     except ServiceError as error:
@@ -462,6 +465,19 @@ def _answer(call: Call, head: Head) -> Steps:
             error.partial = answer.partial(decoder.rest())
         call.replaced_text = answer.replaced
         raise
+
+
+_LIMITS = frozenset({"max_tokens", "max_completion_tokens", "max_output_tokens"})
+
+
+def _tell_cut(call: Call) -> None:
+    """Warn of an answer that ends at a limit which nobody has set: its text alone looks whole."""
+    takes = call.endpoint.takes("max_tokens")
+    logger.warning(
+        "%s cut the answer at its own limit of tokens (finish_reason 'length'): %s",
+        call.backend.title,
+        "pass max_tokens=... for a longer one" if takes else "ask for less",
+    )
 
 
 def _increments(

@@ -110,7 +110,7 @@ def _said(text: str, numbers: tuple[int, ...]) -> Iterator[_Said]:
     for sentence in sentences(_ANSWER_LABEL.sub("", bare)):
         found = _MARKERS.search(sentence.text)
         words = unmarked(sentence.text)
-        if not words.endswith("?") and not marked(words):
+        if words and not words.endswith("?") and not marked(words):
             own = tuple(map(int, re.findall(r"\d+", found[0]))) if found else ()
             yield _Said(words, numbers or own)
 
@@ -152,13 +152,13 @@ def _origin(index: Index, allowed: Filter, passage: str) -> Chunk | None:
 def _origins(index: Index, text: str, quotes: Sequence[str]) -> list[Chunk]:
     """Return the chunks that the passages consist of, in the order of the passages."""
     places: list[tuple[int, Chunk]] = []
-    text = unmarked(text)
+    bare = unmarked(text)
     for chunk in _near(index, text, quotes):
         passage = unmarked(chunk.text)
         parts = [passage, *(quote for quote in quotes if quote in passage)]
-        found = [place for place in map(text.find, parts) if place >= 0]
+        found = [place for place in map(bare.find, parts) if place >= 0]
         if found or len(parts) > 1:
-            places.append((min(found, default=len(text)), chunk))
+            places.append((min(found, default=len(bare)), chunk))
     return [chunk for _, chunk in sorted(places, key=lambda pair: pair[0])]
 
 

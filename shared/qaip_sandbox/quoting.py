@@ -17,11 +17,11 @@ _FENCED = re.compile(r"^(`{3,}|~{3,})[^\n]*\n.*?(?:^\1[^\n]*$|\Z)", re.MULTILINE
 _HEADING = re.compile(r"^#{1,6}[ \t]", re.MULTILINE)
 _RULE = re.compile(r"[ \t]*\n[ \t]*\|[ \t]*:?-[ \t|:-]*(?:\n|\Z)")  # below the head of a table
 # A mark may be a link, as `[[3]](https://...)` or `[\[3\]](#note)`. The index of a list in code is
-# no mark, nor is a year.
+# no mark, nor is a year. Repeats are possessive, so that no text takes long.
 _CODE_OR_MARK = re.compile(
     r"`[^`\n]*`"
-    r"|(?P<mark>[ \t]*\[(?P<inner>\\?\[)?(?:web:)?\d{1,3}(?(inner)\\?\])\]"
-    r"(?:\((?:[^()\s]|\([^()\s]*\))*\))?)"
+    r"|(?P<mark>(?:(?<![ \t])[ \t]++)?\[(?P<inner>\\?\[)?(?:web:)?\d{1,3}(?(inner)\\?\])\]"
+    r"(?:\((?:[^()\s]|\([^()\s]*+\))*+\))?)"
 )
 _MARK = re.compile(r"\[(?:web:)?\d{1,3}\]")
 _ROW = 0.2
@@ -49,7 +49,7 @@ def quotable(text: str) -> tuple[Said, ...]:
         for one in sentences(text)
         if not (_in_code(one, fences) or _is_heading(text, one) or _RULE.match(text, one.end))
     )
-    return tuple(Said(one, frozenset(tokens(one)), worth(one)) for one in found)
+    return tuple(Said(one, frozenset(tokens(one)), worth(one)) for one in found if one)
 
 
 def unmarked(text: str) -> str:

@@ -53,6 +53,11 @@ def test_text_shows_the_answer_and_its_sources() -> None:
     )
 
 
+def test_the_login_of_an_address_is_not_its_title() -> None:
+    hostile = {"id": "a", "url": "https://www.google.com@evil.example/path", "text": ""}
+    assert CitedAnswer("", [hostile]).sources[0].title == "evil.example/path"
+
+
 @pytest.mark.parametrize(
     ("passage", "shown"),
     [
@@ -86,7 +91,7 @@ def test_markdown_has_footnotes() -> None:
         "More sources: [^3]\n"
         "\n"
         "[^1]: [report](<https://report.example/a>), p. 2, 2025-03-14, report.example: The lens "
-        "The lens was cleaned. The next inspection is due in March 2030.\n"
+        "· The lens was cleaned. The next inspection is due in March 2030.\n"
         "[^2]: [history](<https://history.example/a>), history.example: Stennick Light was first "
         "lit on 3 November 1847. Before that, keepers burned coal.\n"
         "[^3]: [unnamed](<https://unnamed.example/a>), unnamed.example: Tickets cost 9 euros."

@@ -8,6 +8,7 @@ from qaip_sandbox.answers import NOT_FOUND, answer
 from qaip_sandbox.collection import Collection
 from qaip_sandbox.index import Index
 from qaip_sandbox.passages import Passages, answer_from
+from qaip_sandbox.quoting import span, unmarked
 
 STREAMS = "A stream that is cut raises an error, and the partial text is kept."
 MORE = "Where a stream is cut, a warning can be wished for instead of an error."
@@ -109,3 +110,91 @@ def test_a_passage_that_is_in_no_document_has_no_source(tmp_path: Path) -> None:
             collection.index, "Where is the moon?", Passages("The moon is up."), lambda _: True, 5
         )
         assert (found.bare(), found.hits) == ("The moon is up.", ())
+
+
+PLANETS = (
+    "# Planets\n\nMercury is the smallest planet[2] in the Solar System.[3][4] "
+    "Venus is the hottest planet.[5]\n\nMars, as NASA says,[[6]](https://x.example/Mars_(planet)#n)"
+    " is the red planet.\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("question", "quote"),
+    [
+        ("Which is the smallest planet?", "Mercury is the smallest planet in the Solar System.[1]"),
+        ("Which is the hottest planet?", "Venus is the hottest planet.[1]"),
+        ("Which is the red planet?", "Mars, as NASA says, is the red planet.[1]"),
+    ],
+)
+def test_a_sentence_is_quoted_without_the_footnotes_of_its_document(
+    tmp_path: Path, question: str, quote: str
+) -> None:
+    (tmp_path / "planets.md").write_text(PLANETS)
+    with Collection(tmp_path) as collection:
+        collection.refresh()
+        assert quote in answer(collection.index, question).text()
+        assert {quote.sources for quote in answer(collection.index, question).quotes} == {(1,)}
+
+
+def test_a_year_in_brackets_is_quoted_as_it_stands(tmp_path: Path) -> None:
+    text = "The light was first lit in [1847]."
+    assert said(tmp_path, "When was the light first lit?", a=text) == text
+
+
+def test_a_sentence_whose_code_has_an_index_is_not_quoted(tmp_path: Path) -> None:
+    texts = {"a": "The name of the lamp is `argv[1]`.", "b": "A lamp has a name."}
+    assert said(tmp_path, "What is the name of the lamp?", **texts) == texts["b"]
+
+
+def test_a_mark_alone_is_no_sentence(tmp_path: Path) -> None:
+    assert said(tmp_path, "What is 3?", a="# Notes\n\n[3]\n") == NOT_FOUND
+
+
+def test_a_passage_of_a_prompt_is_quoted_without_its_footnotes_and_finds_its_source(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "planets.md").write_text(PLANETS)
+    (tmp_path / "zebra.md").write_text("Zebras eat grass.[1]")
+    with Collection(tmp_path) as collection:
+        collection.refresh()
+        index: Index = collection.index
+        texts = "\n\n".join(chunk.text for chunk in reversed(index.chunks))
+        question = "Which is the smallest planet?"
+        found = answer_from(index, question, Passages(texts), lambda _: True, 5)
+        assert found.text() == "Mercury is the smallest planet in the Solar System.[2]"
+        assert [hit.chunk.document.path for hit in found.hits] == ["zebra.md", "planets.md"]
+
+
+def test_numbered_passages_of_a_prompt_keep_their_numbers_and_lose_their_footnotes(
+    tmp_path: Path,
+) -> None:
+    prompt = "Source 1: Zebras eat grass.[7]\n\nSource 2: Mercury[3] is the smallest planet.[4]"
+    with Collection(tmp_path) as collection:
+        passages = Passages(prompt)
+        question = "Which is the smallest planet?"
+        found = answer_from(collection.index, question, passages, lambda _: True, 5)
+    assert found.text() == "Mercury is the smallest planet.[2]"
+
+
+@pytest.mark.parametrize(
+    ("text", "quote", "place"),
+    [
+        ("A planet.", "A planet.", "A planet."),
+        ("It is so [3] here. Mars[1] is red.[2]", "Mars is red.", "Mars[1] is red."),
+        ("[3] It is so.", "It is so.", "It is so."),
+        ("It is so.", "It is not so.", None),
+        ("It is so.", "", None),
+    ],
+)
+def test_a_quote_is_found_in_the_text_with_its_footnotes(
+    text: str, quote: str, place: str | None
+) -> None:
+    found = span(text, quote)
+    assert (text[slice(*found)] if found else None) == place
+
+
+@pytest.mark.parametrize("part", [" ", "[1](", "`", "[1](a(", "[", "[\\["])
+def test_no_text_takes_long_to_be_rid_of_its_marks(part: str) -> None:
+    text = part * 100_000 + "end"
+    assert unmarked(text).endswith("end")

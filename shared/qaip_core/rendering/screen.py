@@ -111,7 +111,8 @@ class Screen:
     ) -> None:
         if kind is not None and self._pieces:
             with suppress(OSError, ValueError):  # the output may be what has failed
-                self.stay(f"[Incomplete: {kind.__name__}]")
+                why = kind.__name__ if issubclass(kind, Exception) else "interrupted"
+                self.stay(f"[Incomplete: {why}]")
 
     def _forget(self) -> None:
         """Take back what was shown, if anything was."""

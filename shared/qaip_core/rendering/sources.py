@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import urlsplit, urlunsplit
 
 from qaip_core.rendering.excerpts import cited_words, excerpt, telling
 from qaip_core.rendering.harmless import clean, one_line, safe_link, shorten
@@ -98,7 +98,12 @@ def _said(citation: Mapping[str, Any], names: Sequence[str], length: int) -> str
 
 
 def _address(url: str | None) -> str | None:
-    return shorten(url.partition("://")[2].removeprefix("www.").rstrip("/"), 80) if url else None
+    """Return an address as a title: without what could make it look like another's."""
+    if not url:
+        return None
+    parts = urlsplit(url)
+    place = parts.netloc.rpartition("@")[2].removeprefix("www.")
+    return shorten(urlunsplit(("", place, *parts[2:]))[2:].rstrip("/"), 80)
 
 
 def _date(citation: Mapping[str, Any]) -> str | None:

@@ -71,7 +71,7 @@ def listed(sources: Sequence[Source]) -> RenderableType:
     some = any(source.named for source in sources)
     table = Table.grid(padding=(0, 1))
     table.add_column(justify="right", no_wrap=True)
-    table.add_column(max_width=_WIDTH - 5)
+    table.add_column(max_width=_WIDTH - 5, overflow="fold")
     for source in sources:
         number = Text(f"[{source.number}]", style="cyan")
         table.add_row(number, _about(source), style="dim" if some and not source.named else "")

@@ -5,6 +5,7 @@ from dataclasses import asdict
 from qaip_sandbox._wire import Json
 from qaip_sandbox.documents import Chunk, Document
 from qaip_sandbox.journal import Cited, Record, Said
+from qaip_sandbox.quoting import span
 from qaip_sandbox.text import pieces
 from qaip_sandbox.world import Library
 

@@ -9,6 +9,7 @@ from qaip_sandbox._wire import Json, request_id
 from qaip_sandbox.answers import Answer
 from qaip_sandbox.protocols._answering import noted
 from qaip_sandbox.protocols._tasks import Task, as_json
+from qaip_sandbox.quoting import unmarked
 from qaip_sandbox.schemas import Impossible
 from qaip_sandbox.service import Call
 
@@ -28,7 +29,7 @@ async def extract(call: Call) -> Response:
     hits = call.library.index.search(question, end, request.allow)[request.offset :]
     chosen = {hit.chunk.id for hit in hits}
     found = call.library.answer(question, lambda chunk: chunk.id in chosen, request.limit)
-    text = found.bare() if found.quotes else "\n".join(hit.chunk.text for hit in hits)
+    text = found.bare() if found.quotes else "\n".join(unmarked(hit.chunk.text) for hit in hits)
     try:
         # As a prompt, the passages are where numbers and names are looked for as well.
         result = as_json(request.schema_, text or question, "")
