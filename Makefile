@@ -59,6 +59,7 @@ test-migration: $(VENV)/.dev $(MIGRATED:%=$(ORACLES)/%/.ready)
 docs: $(VENV)/.docs
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
 	SITE=site $(BIN)/python -m pytest tests/docs/test_site.py
+	@echo "The site is in site/: python3 -m http.server --directory site"
 
 # A hundred calls at a time against random faults, for SECONDS or so many CALLS; then says what was
 # lost, wrong or left behind. SEED repeats a run.

@@ -116,9 +116,10 @@ def on_sandbox(folder: Path, question: str) -> None:
         for name in DEMOS if ours else OF_EACH_FRAMEWORK:
             run(name, question)
     command = os.path.relpath(Path(sys.executable).with_name("qaip"))
+    print()
     if ours:
-        print("\nYour own documents: make demo DOCS=path/to/folder ASK='your question'")
-    print(f"\nMore questions:     {command} ask 'your question' --docs {shlex.quote(str(folder))}")
+        print("Your own documents: make demo DOCS=path/to/folder ASK='your question'")
+    print(f"More questions:     {command} ask 'your question' --docs {shlex.quote(str(folder))}")
     print("A real service:     FIREWORKS_API_KEY=... make demo BACKEND=fireworks")
 
 

@@ -113,9 +113,8 @@ def _of_message(message: BaseMessage) -> CitedAnswer:
 
 def _of_links(links: Sequence[str], results: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Return the sources of a message of langchain-perplexity, which keeps links and results."""
-    plain = (
-        dict(found) for found in results if found
-    )  # a model of the vendor's client, while it is fresh
+    # These are models of the vendor's client until the message has been stored.
+    plain = (dict(found) for found in results if found)
     known = {found.get("url"): found for found in plain}
     about = [known.get(link, {}) for link in links]
     return [

@@ -82,6 +82,7 @@ class PerplexityLLM(PerplexityParams, Retired, TextModel):
 
     endpoint = perplexity.CHAT
     successor: ClassVar[str] = "ChatPerplexityAgent"
+    piped: ClassVar[str] = " | StrOutputParser()"
 
 
 class DifyLLM(DifyParams, AppCalls, TextModel):

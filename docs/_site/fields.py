@@ -22,7 +22,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tests"))
 from docs.parameters import Parameter, parameters  # of the tests, which keep the tables current
 from qaip_core.connection import Connection
 
-__all__ = ["Fields"]
+__all__ = ["PLUMBING", "Fields"]
 
 _HOMES = {
     "langchain_qaip": ("langchain_qaip", "langchain_qaip.errors"),
@@ -32,11 +32,43 @@ _HOMES = {
 }
 _NAME = re.compile(r"(?<!`)`(\w+)`(?!`)")
 # What the frameworks, pydantic and this package's own layers call, and no user.
-_PLUMBING = re.compile(
-    r"_.*|lc_\w+|is_lc_serializable|model_post_init|class_name|get_token_ids|values|elsewhere"
-    r"|synonyms|name_of|provider|served|settings|serialize_\w+|validate_\w+|to_json|asked|asking"
-    r"|messages_for|text_endpoint|model_label|unknown_context|chosen|a?pieces|query_name|wanted"
-    r"|checked|usual|cancellation|a?fetch|(async_)?client|redact|response|tool_call_schema"
+PLUMBING = frozenset(
+    {
+        "afetch",
+        "apieces",
+        "asked",
+        "asking",
+        "async_client",
+        "cancellation",
+        "checked",
+        "chosen",
+        "class_name",
+        "client",
+        "elsewhere",
+        "fetch",
+        "get_token_ids",
+        "is_lc_serializable",
+        "lc_attributes",
+        "lc_secrets",
+        "messages_for",
+        "model_label",
+        "model_post_init",
+        "name_of",
+        "pieces",
+        "provider",
+        "query_name",
+        "redact",
+        "response",
+        "served",
+        "settings",
+        "synonyms",
+        "text_endpoint",
+        "tool_call_schema",
+        "unknown_context",
+        "usual",
+        "values",
+        "wanted",
+    }
 )
 _ALL_OF_IT = "qaip_core.client"  # its users have no framework
 
@@ -77,8 +109,8 @@ def _change(cls: griffe.Class) -> None:
     model = _model(cls)
     fields = model.model_fields if model else ()
     for name in [*cls.members] if cls.module.path != _ALL_OF_IT else ():
-        is_plumbing = _PLUMBING.fullmatch(name) and (name != "__init__" or model)
-        if name in fields or is_plumbing:
+        is_inner = name in fields or name in PLUMBING or name.startswith("_")
+        if is_inner and (name != "__init__" or model):
             del cls.members[name]
     if not model or not cls.docstring:
         return

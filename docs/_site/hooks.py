@@ -16,6 +16,7 @@ from mkdocs.plugins import event_priority
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 from notebooks import as_markdown
+from ranking import weight
 from reference import reference
 from tables import with_entries
 from wording import outside_fences, worded
@@ -35,6 +36,7 @@ _LINK = re.compile(
     r'(?P<path>[^)\s"#:]+)(?P<anchor>#[^)\s"]*)?(?=[)\s"]|$)',
     re.M,
 )
+_PICTURE = re.compile(r"^!\[[^\]]*\]\((?P<path>[^)\s]+)\)$", re.M)
 
 
 def _examples() -> dict[str, str]:
@@ -69,7 +71,11 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def on_page_markdown(markdown: str, *, page: Page, **_: Any) -> str:
-    """Point links at the site's pages, and word what Python-Markdown reads otherwise."""
+    """Point links at the site's pages, and word what Python-Markdown reads otherwise.
+
+    A picture by itself opens in its own size, since a telephone shows it too small.
+    """
+    page.meta["search"] = {"boost": weight(page.file.src_uri)}
     moved = {**BESIDES, **_examples()}
     here = page.file.src_uri
     source = next((s for s, p in moved.items() if p == here), f"docs/{here}")
@@ -80,5 +86,8 @@ def on_page_markdown(markdown: str, *, page: Page, **_: Any) -> str:
         path = posixpath.relpath(there, posixpath.dirname(here) or ".")
         return f"{link['before']}{path}{link['anchor'] or ''}"
 
-    changed = outside_fences(markdown, lambda text: with_entries(_LINK.sub(pointed, text)))
-    return worded(changed)
+    def changed(text: str) -> str:
+        text = _PICTURE.sub(r"[\g<0>](\g<path>){ .picture }", text)
+        return with_entries(_LINK.sub(pointed, text))
+
+    return worded(outside_fences(markdown, changed))

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "COMMON",
+    "LEAVE_OUT",
     "Action",
     "Backend",
     "Decoder",
@@ -71,7 +72,10 @@ class Params(BaseModel):
     """Further names by which fields may be given."""
 
     elsewhere: ClassVar[Mapping[str, str]] = {}
-    """What to write instead of names that are looked for here, but stand in another place."""
+    """What to write instead of names that are looked for here, but stand in another place.
+
+    What begins with `LEAVE_OUT` is said as it is.
+    """
 
 
 def as_list(value: Any) -> Any:
@@ -332,6 +336,9 @@ def _places(path: str) -> frozenset[str]:
     return frozenset(name for _, name, _, _ in Formatter().parse(path) if name)
 
 
+LEAVE_OUT = "leave it out"
+"""How the advice begins on a name for which there is nothing to write."""
+
 _OF_OTHERS: Mapping[str, str] = {
     **dict.fromkeys(("fireworks_api_key", "pplx_api_key", "qaip_api_key"), "api_key=..."),
     "fireworks_api_base": "base_url=...",
@@ -341,6 +348,7 @@ _OF_OTHERS: Mapping[str, str] = {
     **dict.fromkeys(("headers", "extra_headers"), "default_headers={...} when the object is made"),
     "stream_usage": 'stream_options={"include_usage": ...}',
     "is_function_calling": "is_function_calling_model=...",
+    "reuse_client": f"{LEAVE_OUT}: connections are kept, and http_client=... takes your own client",
     "use_responses_api": "the class for Perplexity's agent instead, without it",
 }
 """What to write instead of names that other packages have; see docs/migration."""
@@ -356,7 +364,8 @@ def refuse_unknown(
     for name in given:
         if name not in known:
             if instead := elsewhere.get(name) or _OF_OTHERS.get(name):
-                raise InvalidParameterError(f"{owner} has no parameter {name!r}: write {instead}")
+                do = instead if instead.startswith(LEAVE_OUT) else f"write {instead}"
+                raise InvalidParameterError(f"{owner} has no parameter {name!r}: {do}")
             import difflib
 
             near = difflib.get_close_matches(name, known, 1)

@@ -477,11 +477,8 @@ def _sound_key(value: Any) -> str:
             "api_key is empty or no string: pass the key, or leave api_key out so that it is read "
             "from the environment"
         )
-    if value.lower().startswith("bearer "):
-        raise ConfigurationError(
-            "api_key begins with 'Bearer ': leave that word out, it is written in front of the key "
-            "when it is sent"
-        )
+    if value.strip().lower().startswith("bearer "):
+        raise ConfigurationError("api_key begins with 'Bearer ': leave 'Bearer ' out")
     if not value.isascii() or not value.isprintable() or " " in value:
         raise ConfigurationError(
             "api_key holds white space, control or non-ASCII characters; was it pasted with more?"

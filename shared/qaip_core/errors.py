@@ -141,8 +141,17 @@ class ServiceError(Exception):
             self.anchor = anchor
 
     def __str__(self) -> str:
-        tried = f"after {self.attempts} attempts; " if self.attempts > 1 else ""
-        return f"{self.message} ({tried}docs/errors.md#{self.anchor})"
+        return self.told(f"docs/errors.md#{self.anchor}")
+
+    def told(self, pointer: str) -> str:
+        """Return the message, how many attempts were made if more than one, and where to read on.
+
+        Parameters:
+            pointer: the place that explains the error; empty for none.
+        """
+        tried = f"after {self.attempts} attempts" if self.attempts > 1 else ""
+        end = "; ".join(filter(None, (tried, pointer)))
+        return f"{self.message} ({end})" if end else self.message
 
     def redact(self, secret: str) -> None:
         """Remove a secret that the service echoed, such as the key it refused."""

@@ -474,7 +474,8 @@ def _tell_cut(call: Call) -> None:
     """Warn of an answer that ends at a limit which nobody has set: its text alone looks whole."""
     takes = call.endpoint.takes("max_tokens")
     logger.warning(
-        "%s cut the answer at its own limit of tokens (finish_reason 'length'): %s",
+        "%s ended the answer at a limit of tokens that the call did not set (finish_reason "
+        "'length'): %s",
         call.backend.title,
         "pass max_tokens=... for a longer one" if takes else "ask for less",
     )

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from qaip_core.connection import Settings
 from qaip_core.errors import ConfigurationError
+from qaip_core.surroundings import unusable
 
 if TYPE_CHECKING:
     import httpx
@@ -76,12 +77,9 @@ def _own_client(kind: Callable[..., H], settings: Settings) -> H:
     try:
         proof = _tls(verify=given) if isinstance(given, bool) else given
         return cast("H", _sparing(kind)(verify=proof, limits=limits, **local))
-    except (ImportError, ValueError, OSError, httpx.InvalidURL):  # their text may hold a password
-        raise ConfigurationError(
-            "the environment's proxies (HTTPS_PROXY, ALL_PROXY, NO_PROXY; socks:// needs "
-            "httpx[socks]) or certificates (SSL_CERT_FILE, SSL_CERT_DIR) cannot be used",
-            service=settings.backend.name,
-            anchor="a-corporate-proxy",
+    except (ImportError, ValueError, OSError, httpx.InvalidURL) as error:
+        raise ConfigurationError(  # not in its words, which may hold a password
+            unusable(error), service=settings.backend.name, anchor="a-corporate-proxy"
         ) from None
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from os.path import commonprefix
 from typing import Any
 
-__all__ = ["HiddenHeaders", "bare_url", "causes", "redacted", "shown_headers"]
+__all__ = ["HiddenHeaders", "bare_proxy", "bare_url", "causes", "redacted", "shown_headers"]
 
 LEAST = 8
 """Shorter ones are no real keys, and stand in ordinary words."""
@@ -34,6 +34,12 @@ def bare_url(url: str) -> str:
     """Return a URL without what may be secret in it: user info, query, fragment."""
     place = re.split("[?#]", url, maxsplit=1)[0]
     return re.sub(r"^([^/]*//)?[^/]*@", r"\1", place)
+
+
+def bare_proxy(url: str) -> str:
+    """Return a proxy's URL without its login, which people write as it comes: with "/" or "#"."""
+    scheme, mark, rest = url.rpartition("://")
+    return bare_url(f"{scheme}{mark}{rest.rpartition('@')[2]}")
 
 
 def redacted(value: Any, secret: str) -> Any:

@@ -7,6 +7,8 @@ import of a server in every test run.
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from .extras import missing
+
 if TYPE_CHECKING:
     from .documents import Chunk, Document
     from .faults import (
@@ -88,8 +90,7 @@ def __getattr__(name: str) -> Any:
     except ModuleNotFoundError as error:
         if (error.name or "").startswith("qaip"):
             raise
-        hint = "the sandbox needs its extra: pip install 'qaip-integrations[sandbox]'"
-        raise ModuleNotFoundError(f"{error} ({hint})", name=error.name) from error
+        raise ModuleNotFoundError(missing(error.name or "a package"), name=error.name) from error
     globals()[name] = found = getattr(home, name)
     return found
 

@@ -11,6 +11,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from .extras import missing
+
 __all__ = ["main"]
 
 _CACHES = "QAIP_SANDBOX_CACHE"
@@ -280,8 +282,8 @@ def _value(text: str) -> Any:
 
 
 def _reason(error: Exception) -> str:
-    if isinstance(error, ModuleNotFoundError) and "qaip-integrations" not in str(error):
-        return f"{error}: pip install 'qaip-integrations[sandbox]'"
+    if isinstance(error, ModuleNotFoundError) and error.name:
+        return missing(error.name)
     if isinstance(error, OSError) and error.strerror:
         return ": ".join(part for part in (error.strerror, error.filename) if part)
     return str(error)

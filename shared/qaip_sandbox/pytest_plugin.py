@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from .extras import missing
 from .names import SERVICE_NAMES
 
 if TYPE_CHECKING:
@@ -158,15 +159,12 @@ def _sandbox_class() -> type[Sandbox]:
     try:
         from .sandbox import Sandbox
     except ModuleNotFoundError as error:
-        missing = (error.name or "").partition(".")[0]
-        if missing.startswith("qaip"):
+        name = error.name or ""
+        if name.startswith("qaip"):
             raise
     else:
         return Sandbox
-    pytest.fail(
-        f"the fixture qaip_sandbox needs {missing}: pip install 'qaip-integrations[sandbox]'",
-        pytrace=False,
-    )
+    pytest.fail(f"the fixture qaip_sandbox cannot start: {missing(name)}", pytrace=False)
 
 
 def _awake(sandbox: Sandbox) -> None:

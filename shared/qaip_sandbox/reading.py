@@ -15,9 +15,24 @@ from .chunking import cut, headings
 from .documents import Document, document_id
 from .readers import READERS, Content, Unreadable, file_type
 
-__all__ = ["MAX_BYTES", "Progress", "Reading", "Refused", "Source", "read_folder"]
+__all__ = [
+    "HIDDEN",
+    "MAX_BYTES",
+    "OTHER_KIND",
+    "Progress",
+    "Reading",
+    "Refused",
+    "Source",
+    "read_folder",
+]
 
 MAX_BYTES = 10 * 1024 * 1024
+
+HIDDEN = "hidden"
+"""Why a file or folder was refused whose name begins with a dot."""
+
+OTHER_KIND = "not a kind of file that is read"
+"""How the reason begins why a file with another suffix was refused."""
 
 Progress = Callable[[int, int, str], None]
 """Called after each file with the number of files done, of all files, and the file's path."""
@@ -121,17 +136,17 @@ class _Reader:
         for where, folders, names in os.walk(self._root, onerror=self._closed):
             base = Path(where)
             for name in [name for name in folders if name.startswith(".")]:
-                self._refuse_alike("hidden", base / name)
+                self._refuse_alike(HIDDEN, base / name)
             for name in [name for name in folders if (base / name).is_symlink()]:
                 self._refused.append(Refused(self._name(base / name), "a link to a folder"))
             folders[:] = sorted(name for name in folders if not name.startswith("."))
             for name in sorted(names):
                 path = base / name
                 if name.startswith("."):
-                    self._refuse_alike("hidden", path)
+                    self._refuse_alike(HIDDEN, path)
                 elif path.suffix.lower() not in READERS:
                     kind = path.suffix.lower() or "no suffix"
-                    self._refuse_alike(f"not a kind of file that is read ({kind})", path)
+                    self._refuse_alike(f"{OTHER_KIND} ({kind})", path)
                 else:
                     yield path
 

@@ -23,12 +23,14 @@ from .protocols import SERVICES
 from .reading import MAX_BYTES, Progress, Refused
 from .server import Server, listen
 from .switches import Chosen
+from .unread import told
 from .world import World
 from .writer import Writer
 
 __all__ = ["Sandbox"]
 
 _LOG = logging.getLogger("qaip_sandbox")
+_TOLD = 5
 
 
 class Sandbox:
@@ -43,7 +45,8 @@ class Sandbox:
             None for none.
         max_bytes: The size of the largest document that is read, in bytes, above 0.
         watch: How often to look for changed documents, in seconds, above 0; None for never.
-        progress: Is called with what has been read, how much there is, and a path.
+        progress: Is called with what has been read, how much there is, and a path. Without it,
+            the log says which files `start` could not read; with it, `refused` alone does.
         host: The address to listen on.
         port: The port to listen on, 0 for any free one.
         token: What callers must know, at least 16 characters; it takes the place of every
@@ -266,6 +269,9 @@ class Sandbox:
             self._world.collection = self._collection()
             self._stopping.clear()
         self.refresh()
+        if self._progress is None:
+            for line in told(self.refused, _TOLD, "see Sandbox.refused"):
+                _LOG.warning(line)
         host, port = self._address
         listener = listen(host, port)
         shown = f"[{host}]" if ":" in host else host

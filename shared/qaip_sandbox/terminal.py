@@ -6,7 +6,7 @@ import shlex
 import sys
 import textwrap
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,23 +23,24 @@ from .page.fields import fields
 from .reading import Progress as Report
 from .reading import Refused
 from .switches import Switches
+from .unread import listed, told
 
 if TYPE_CHECKING:
     from .sandbox import Sandbox
 
 __all__ = ["announce", "answer", "as_json", "progress", "refusals", "summary", "switches", "unread"]
 
-_SHOWN = 10
+_SHOWN, _FEW = 10, 3
 _STEERING = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029]")
 _STEERING_OR_LINE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
 @contextmanager
-def progress() -> Iterator[Report | None]:
+def progress() -> Iterator[Report]:
     """Show a bar while files are read, on standard error, if that is a terminal."""
     console = Console(stderr=True)
     if not console.is_terminal:
-        yield None
+        yield lambda *_: None
         return
     columns = (TextColumn("Reading"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True) as bar:
@@ -52,29 +53,28 @@ def progress() -> Iterator[Report | None]:
 
 
 def refusals(refused: Sequence[Refused]) -> None:
-    """Say on standard error which files were not read, and why."""
-    console = Console(stderr=True, soft_wrap=True, highlight=False)
-    for found in refused[:_SHOWN]:
-        more = f" (and {found.count - 1:,} more)" if found.count > 1 else ""
-        console.print(_text(f"not read: {found.path}{more}: {found.reason}", "yellow", lines=False))
-    if len(refused) > _SHOWN:
-        console.print(Text(f"... and {len(refused) - _SHOWN} more; see the page", "yellow"))
+    """Say on standard error why files were not read; the page of the sandbox lists them all."""
+    _warn(told(refused, _SHOWN, "see the page"))
 
 
 def unread(refused: Sequence[Refused], folder: Path) -> None:
-    """Say on standard error how many files were not read, and how to learn why."""
-    count = sum(found.count for found in refused)
-    if count:
-        told = f"{count:,} files were not read: qaip-sandbox index {shlex.quote(str(folder))}"
-        Console(stderr=True, soft_wrap=True, highlight=False).print(_text(told, "yellow"))
+    """Say on standard error, in a few lines, why files were not read, and what lists them all."""
+    command = f"to list them, run qaip-sandbox index {shlex.quote(str(folder))}"
+    _warn(told(refused, _FEW, command))
+
+
+def _warn(lines: Iterable[str]) -> None:
+    console = Console(stderr=True, soft_wrap=True, highlight=False)
+    for line in lines:
+        console.print(_text(line, "yellow", lines=False))
 
 
 def summary(collection: Collection, changes: Changes, cache: Path | None) -> None:
     """Print what a folder holds and what has changed in it."""
-    refusals(changes.refused)
+    _warn(listed(changes.refused))
     types = Counter(document.file_type for document in collection.documents)
-    listed = ", ".join(f"{count:,} {kind}" for kind, count in types.most_common())
-    print(f"{len(collection.documents):,} documents ({listed or 'none'})")
+    kinds = ", ".join(f"{count:,} {kind}" for kind, count in types.most_common())
+    print(f"{len(collection.documents):,} documents ({kinds or 'none'})")
     print(f"{len(collection.index):,} chunks, in {changes.seconds:.1f} s")
     news = {"added": changes.added, "changed": changes.changed, "removed": changes.removed}
     told = [f"{len(paths):,} {name}" for name, paths in news.items() if paths]

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 import pytest_asyncio
@@ -78,6 +79,57 @@ async def test_the_search_finds_a_parameter(page: Any, address: str) -> None:
     await page.goto(f"{address}/index.html")
     await page.locator("input.md-search__input").fill("stream_idle_timeout")
     await page.locator(".md-search-result__link").first.wait_for()
+
+
+@pytest.mark.parametrize(
+    ("words", "path", "place"),
+    [
+        ("v1/v1", "errors.html", 1),
+        ("how do I set a proxy", "how-to/proxies.html", 1),
+        ("ChatQaip", "qaip.html", 2),
+        ("stream cut", "streams.html", 1),
+        ("MissingKeyError", "errors.html", 1),
+        ("langchain-perplexity", "migration/langchain-perplexity.html", 1),
+        ("qaip doctor", "command.html", 1),
+    ],
+)
+async def test_the_search_puts_a_page_among_the_first(
+    page: Any, address: str, words: str, path: str, place: int
+) -> None:
+    await page.goto(f"{address}/index.html")
+    await page.locator("input.md-search__input").fill(words)
+    firsts = page.locator(".md-search-result__item > a:first-child")
+    await firsts.first.wait_for()
+    found = [urlsplit(await link.get_attribute("href")).path for link in await firsts.all()]
+    assert f"/{path}" in found[:place]
+
+
+@pytest.mark.parametrize(("width", "columns"), [(1280, 92), (1440, 100)])
+async def test_code_is_read_without_scrolling(
+    page: Any, address: str, width: int, columns: int
+) -> None:
+    await page.set_viewport_size({"width": width, "height": 800})
+    await page.goto(f"{address}/errors.html")
+    code = page.locator("article .language-python pre > code").first
+    await code.evaluate("(code, columns) => { code.textContent = 'x'.repeat(columns) }", columns)
+    assert await code.evaluate("code => code.scrollWidth <= code.clientWidth")
+
+
+async def test_a_wide_table_keeps_its_first_column_on_a_telephone(page: Any, address: str) -> None:
+    await page.set_viewport_size({"width": 390, "height": 800})
+    await page.goto(f"{address}/index.html")
+    table = page.locator(".md-typeset__scrollwrap", has_text="langchain-openai")
+    await table.wait_for()
+    await table.evaluate("table => table.scrollTo(table.scrollWidth, 0)")
+    first, second = table.locator("tbody td").nth(0), table.locator("tbody td").nth(1)
+    assert (await first.bounding_box())["x"] >= 0
+    assert (await second.bounding_box())["x"] < (await first.bounding_box())["x"]
+
+
+async def test_the_picture_of_an_answer_opens_by_itself(page: Any, address: str) -> None:
+    await page.goto(f"{address}/index.html")
+    await page.locator("article a:has(img)").first.click()
+    await page.wait_for_url("**/images/cited-answer.svg")
 
 
 async def test_dark_is_remembered_on_the_next_page(page: Any, address: str) -> None:

@@ -18,6 +18,8 @@ import langchain_qaip as lc
 import llama_index_qaip as li
 from qaip_core import ServiceError
 from qaip_core.backends import BACKENDS
+from qaip_core.backends.perplexity.agent_params import PerplexityAgentParams
+from qaip_core.backends.perplexity.chat_params import PerplexityParams
 from qaip_core.command.explain import sections
 from qaip_core.errors import (
     AuthenticationError,
@@ -337,6 +339,16 @@ def test_a_proxy_that_is_not_there(of: Framework, monkeypatch: pytest.MonkeyPatc
     assert "s3cret" not in f"{error} {vars(error)}"
 
 
+@both
+def test_a_proxy_that_speaks_socks(of: Framework, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("all_proxy", "socks5h://me:s3cret@proxy.example:1080")
+    model = made(of, "qaip", api_key="k", base_url="https://qaip.example/api/v1")
+    words = "all_proxy=socks5h://proxy.example:1080", 'pip install "httpx[socks]"'
+    error = message(ConfigurationError, lambda: of.ask(model, "x"), *words)
+    assert error.anchor == "a-corporate-proxy"
+    assert "s3cret" not in f"{error} {vars(error)}"
+
+
 @pytest.mark.parametrize("direct", ["*", "invalid", ".invalid, x.example", "qaip.invalid"])
 def test_a_proxy_that_is_not_asked_is_not_named(
     direct: str, monkeypatch: pytest.MonkeyPatch
@@ -444,6 +456,37 @@ def test_a_key_of_another_type(of: Framework) -> None:
     told = "api_key: it is a string, or a callable that returns one"
     error = message(InvalidParameterError, lambda: made(of, "qaip", api_key=12345678), told)
     assert "12345678" not in str(error)
+
+
+@both
+@pytest.mark.parametrize("key", ["Bearer my-s3cret", " bearer  my-s3cret"])
+def test_a_key_with_the_word_that_stands_before_it(of: Framework, key: str) -> None:
+    error = message(
+        ConfigurationError, lambda: made(of, "qaip", api_key=key), "leave 'Bearer ' out"
+    )
+    assert "s3cret" not in str(error)
+
+
+@pytest.mark.parametrize("agent", [lc.ChatPerplexityAgent, li.PerplexityAgent])
+@pytest.mark.parametrize(
+    ("name", "instead"),
+    [
+        ("return_related_questions", "leave it out, as the agent has no equivalent"),
+        ("top_k", "leave it out, as the agent has no equivalent"),
+        ("disable_search", "write web_search=False"),
+        ("search_recency_filter", "write web_search="),
+        ("reuse_client", "leave it out: connections are kept"),
+    ],
+)
+def test_a_parameter_that_the_successor_has_not(agent: Any, name: str, instead: str) -> None:
+    told = f"{agent.__name__} has no parameter {name!r}: {instead}"
+    message(InvalidParameterError, lambda: agent(api_key="k", effort="low", **{name: True}), told)
+
+
+def test_every_parameter_of_the_ended_chat_is_known_to_its_successor() -> None:
+    agent = PerplexityAgentParams
+    known = {*agent.model_fields, *agent.elsewhere}
+    assert PerplexityParams.model_fields.keys() <= known
 
 
 HIDE = """

@@ -127,6 +127,28 @@ def _is_module(found: object) -> bool:
     return type(found).__name__ == "module"
 
 
+def test_what_the_reference_leaves_out_exists(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("griffe")
+    monkeypatch.syspath_prepend(ROOT / "docs/_site")
+    public = [getattr(module, n) for m in REFERENCE for module in [import_module(m)]
+              for n in module.__all__]  # fmt: skip
+    bases = {base for cls in public if isinstance(cls, type) for base in cls.__mro__}
+    packages = {name.partition(".")[0] for name in REFERENCE}
+    ours = {base for base in bases if base.__module__.partition(".")[0] in packages}
+    assert (
+        import_module("fields").PLUMBING - {name for base in ours for name in vars(base)} == set()
+    )
+
+
+def test_what_weighs_more_or_less_in_the_search_is_a_page(
+    site: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(ROOT / "docs/_site")
+    pages = {str(path.relative_to(site).with_suffix(".md")) for path in site.rglob("*.html")}
+    for beginning in import_module("ranking").WEIGHTS:
+        assert any(page.startswith(beginning) for page in pages), beginning
+
+
 @pytest.mark.parametrize("name", ["api_key", "temperature", "max_retries", "response_format"])
 def test_an_inherited_parameter_is_in_the_entry_of_a_class(name: str, site: Path) -> None:
     page = (site / "reference/langchain-chat-models.html").read_text("utf-8")

@@ -122,7 +122,28 @@ def test_a_proxy_of_no_known_kind_is_a_mistake_of_configuration(
     monkeypatch.setenv("ALL_PROXY", address)
     outcome = subject.ask("https://x.example/v1")
     assert outcome.kind is ConfigurationError
-    assert "ALL_PROXY" in str(outcome.error)
+    assert f"ALL_PROXY={address.replace(f'me:{SECRET}@', '')} cannot be used" in str(outcome.error)
+    assert ('pip install "httpx[socks]"' in str(outcome.error)) is address.startswith("socks")
+    assert "#a-corporate-proxy" in str(outcome.error)
+    assert SECRET not in f"{outcome.error!r} {outcome.error.__cause__!r}"
+
+
+SETTINGS = {
+    "a port": ("https_proxy", f"http://me:{SECRET}/#?,@x.example:y", "http://x.example:y"),
+    "no scheme": ("HTTP_PROXY", f"me:{SECRET}@x.example:y", "x.example:y"),
+    "a range": ("NO_PROXY", "x.example,fd00::/8", "x.example,fd00::/8"),
+}
+
+
+@pytest.mark.parametrize(("name", "value", "shown"), SETTINGS.values(), ids=SETTINGS.keys())
+def test_a_setting_that_cannot_be_read_is_shown_without_its_login(
+    name: str, value: str, shown: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ALL_PROXY", "http://127.0.0.1:1")
+    monkeypatch.setenv(name, value)
+    outcome = BOTH[0].ask("https://x.example/v1")
+    assert outcome.kind is ConfigurationError
+    assert f"{name}={shown} cannot be used" in str(outcome.error)
     assert SECRET not in f"{outcome.error!r} {outcome.error.__cause__!r}"
 
 

@@ -28,6 +28,7 @@ from qaip_core.errors import (
     ServiceError,
 )
 from qaip_core.knowledge import KnowledgeBase
+from qaip_core.surroundings import unusable
 from qaip_core.types import add_up
 from support.backends import KEY, settings
 from support.fault_server import FaultServer, Reply, json_reply
@@ -255,8 +256,36 @@ def test_a_file_of_certificates_that_is_missing_is_a_mistake_of_configuration(
     tmp_path: Path, proven: FaultServer
 ) -> None:
     asked = asked_with_certificates_in(tmp_path / "missing.pem", proven.url)
-    assert asked.stderr.startswith("ConfigurationError: ")
-    assert "SSL_CERT_FILE" in asked.stderr
+    assert asked.stderr == (
+        f"ConfigurationError: the certificates of SSL_CERT_FILE={str(tmp_path / 'missing.pem')!r} "
+        "cannot be used (No such file or directory): correct it, or unset it "
+        "(docs/errors.md#a-corporate-proxy)\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("variable", "error", "words"),
+    [
+        (
+            "SSL_CERT_FILE",
+            ssl.SSLError("no"),
+            "SSL_CERT_FILE='/ca' cannot be used (no certificates",
+        ),
+        (
+            "SSL_CERT_DIR",
+            PermissionError(13, "Denied"),
+            "SSL_CERT_DIR='/ca' cannot be used (Denied",
+        ),
+        ("OTHER", FileNotFoundError(2, "No such file"), "with httpx cannot be read (No such file)"),
+    ],
+)
+def test_certificates_that_cannot_be_read_are_named(
+    variable: str, error: Any, words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("SSL_CERT_FILE", "SSL_CERT_DIR"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv(variable, "/ca")
+    assert words in unusable(error)
 
 
 # What is given as ``verify``

@@ -38,7 +38,8 @@ def test_the_end_names_the_line_to_write(
         pytest.raises(EndpointRetiredError) as caught,
     ):
         asked.invoke("q")
-    said = f'Replace {kind.__name__}(model="{model}") by ChatPerplexityAgent{line}'
+    piped = " | StrOutputParser(), " if kind is PerplexityLLM else ", "
+    said = f'Replace {kind.__name__}(model="{model}") by ChatPerplexityAgent{line}{piped}'
     assert said in str(caught.value)
     assert "Your key is fine" in str(caught.value)
 

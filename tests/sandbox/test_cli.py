@@ -1,5 +1,6 @@
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -103,11 +104,53 @@ def test_a_model_that_is_not_there_ends_with_2(
     assert "http://127.0.0.1:9/v1 cannot be asked" in capsys.readouterr().err
 
 
-def test_ask_says_that_some_files_were_not_read(
+def test_ask_says_which_file_was_not_read_and_why(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     main(["ask", str(folder), "How many watts?"])
-    assert "1 files were not read: qaip-sandbox index" in capsys.readouterr().err
+    reason = "not a kind of file that is read (.xyz)"
+    assert capsys.readouterr().err == f"not read: notes.xyz: {reason}\n"
+
+
+def test_ask_names_a_few_files_that_were_not_read_broken_ones_first(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / ".hidden").write_text("")
+    (folder / "a.png").write_bytes(b"")
+    for name in ("y.json", "z.json"):
+        (folder / name).write_text("{")
+    for name in ("a.txt", "b.txt"):
+        (folder / name).write_bytes(b"\0")
+    main(["ask", str(folder), "How many watts?"])
+    assert capsys.readouterr().err.splitlines() == [
+        "not read: a.txt (and 1 more): binary content",
+        "not read: y.json (and 1 more): not JSON: Expecting property name enclosed in double quotes"
+        ": line 1 column 2 (char 1)",
+        "not read: a.png: not a kind of file that is read (.png)",
+        f"... and 1 more: to list them, run qaip-sandbox index {folder}",
+    ]
+    main(["index", str(folder)])
+    assert len(re.findall("^not read: ", capsys.readouterr().err, re.MULTILINE)) == 7
+
+
+def test_a_broken_pdf_is_named_once_and_pypdf_says_nothing(folder: Path) -> None:
+    (folder / "notes.xyz").unlink()
+    (folder / "bin.pdf").write_bytes(b"%PDF-1.4 and no more")
+    command = [sys.executable, "-m", "qaip_sandbox", "ask", str(folder), "How many watts?"]
+    found = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert found.stderr.startswith("not read: bin.pdf: a broken PDF: ")
+    assert found.stderr.count("\n") == 1
+
+
+def test_a_missing_package_is_named_with_the_line_that_installs_it(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "rich.console", None)
+    monkeypatch.delitem(sys.modules, "qaip_sandbox.terminal", raising=False)
+    monkeypatch.delattr("qaip_sandbox.terminal", raising=False)
+    assert main(["ask", str(folder), "How many watts?"]) == 2
+    told = 'qaip-sandbox: rich is missing: pip install "qaip-integrations[sandbox]"\n'
+    assert capsys.readouterr().err == told
 
 
 def test_a_document_cannot_steer_the_terminal(

@@ -114,6 +114,20 @@ def test_a_record_shows_where_its_quotes_stand(fresh: Sandbox, control: httpx.Cl
     assert record["said"][0]["text"].startswith(SENTENCE)
 
 
+def test_a_quote_is_shown_where_it_stands_with_its_footnotes(tmp_path: Path) -> None:
+    (tmp_path / "planets.md").write_text("It is so. Mercury[2] is the smallest planet.[3]\n")
+    with Sandbox(tmp_path) as sandbox:
+        ask(sandbox, "Which is the smallest planet?")
+        control = f"{sandbox.url}/_sandbox"
+        record = httpx.get(f"{control}/requests/1", verify=False).json()
+        source = record["said"][0]["sources"][0]
+        place = source["place"]
+        document = httpx.get(f"{control}/documents/{place['document']}", verify=False).json()
+    assert source["quotes"] == ["Mercury is the smallest planet."]
+    marked = [document["text"][start:end] for start, end in place["marks"]]
+    assert marked == ["Mercury[2] is the smallest planet."]
+
+
 def test_a_source_whose_document_is_gone_has_no_place(tmp_path: Path) -> None:
     file = tmp_path / "beacon.md"
     file.write_text("The beacon glows purple.")

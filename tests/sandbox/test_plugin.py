@@ -7,8 +7,8 @@ from pathlib import Path
 import httpcore  # noqa: F401 - httpx imports it late, and must not see two of it
 import pytest
 
-import langchain_qaip  # noqa: F401 - else each suite below would import it anew
 import qaip_sandbox.sandbox
+from langchain_qaip import ChatPerplexity  # noqa: F401 - else suites below would import it anew
 
 pytest_plugins = ["pytester"]
 
@@ -327,7 +327,9 @@ def test_without_the_extra_it_says_what_to_install(pytester: pytest.Pytester) ->
     pytester.makepyfile(code)
     result = pytester.runpytest_subprocess(*PLUGIN)
     result.assert_outcomes(passed=1, errors=1)
-    result.stdout.fnmatch_lines(["*needs starlette: pip install 'qaip-integrations?sandbox?'*"])
+    result.stdout.fnmatch_lines(
+        ['*starlette is missing: pip install "qaip-integrations?sandbox?"*']
+    )
 
 
 @pytest.mark.parametrize(

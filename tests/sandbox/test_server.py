@@ -199,3 +199,21 @@ def test_pieces_are_sent_when_they_are_ready(docs: Path) -> None:
             "POST", url, json=STREAM, headers=headers(sandbox), verify=False
         ) as response:
             assert len(list(response.iter_raw())) > 10
+
+
+def test_the_log_says_which_documents_could_not_be_read(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "a\nb.txt").write_bytes(b"\0")
+    (tmp_path / ".git").mkdir()
+    with Sandbox(tmp_path):
+        assert caplog.messages == ["not read: a\N{REPLACEMENT CHARACTER}b.txt: binary content"]
+
+
+def test_who_watches_the_progress_is_not_told_twice(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "a.txt").write_bytes(b"\0")
+    with Sandbox(tmp_path, progress=lambda *_: None) as sandbox:
+        assert [one.path for one in sandbox.refused] == ["a.txt"]
+    assert caplog.messages == []

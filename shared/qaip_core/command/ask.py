@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -54,6 +55,7 @@ def run(options: argparse.Namespace) -> int:
     ):
         if options.docs:
             choice = _of_sandbox(service, client, choice)
+        logging.getLogger("qaip_core").addHandler(_UNSEEN)
         way = _limited(service.way(service, client, choice), options.max_tokens)
         answer = _Answer(options.docs)
         with closing(client.pieces(way.endpoint, question, way.values)) as pieces:
@@ -65,6 +67,10 @@ def run(options: argparse.Namespace) -> int:
     if remark := _remark(answer.whole()):
         print(f"qaip: {remark}", file=sys.stderr)
     return 0
+
+
+_UNSEEN = logging.NullHandler()
+"""Keeps Python from printing a warning of the core where nobody reads logs: see `_remark`."""
 
 
 def _remark(answer: Completion) -> str:

@@ -102,5 +102,9 @@ def _print(section: str) -> None:
         return
     from rich.console import Console
     from rich.markdown import Markdown
+    from rich.theme import Theme
 
-    Console().print(Markdown(section, hyperlinks=False))  # the links are names of other pages
+    # rich's own code stands on black, which is a box on a light terminal
+    console = Console(theme=Theme({"markdown.code": "bold cyan"}))
+    # the links are names of other pages
+    console.print(Markdown(section, hyperlinks=False, code_theme="ansi_dark"))

@@ -33,7 +33,7 @@ def told(error: Exception) -> int | None:
 
 def message_of(error: ServiceError) -> str:
     """Return an error's message as one line, and how to read more of it."""
-    said = one_line(error.message)
     name = type(error).__name__
     section = name if error.anchor == name.lower() else error.anchor
-    return said if section == "ConfigurationError" else f"{said} (more: qaip explain {section})"
+    pointer = "" if section == "ConfigurationError" else f"more: qaip explain {section}"
+    return one_line(error.told(pointer))

@@ -16,6 +16,7 @@ from qaip_core.backends.pais import CHAT as PAIS_CHAT
 from qaip_core.backends.pais import PAIS
 from qaip_core.backends.pais.listing import MODELS as PAIS_MODELS
 from qaip_core.backends.perplexity import PERPLEXITY
+from qaip_core.backends.perplexity._classes import is_of_chats
 from qaip_core.backends.perplexity.agent import AGENT
 from qaip_core.backends.perplexity.models import MODELS as PERPLEXITY_MODELS
 from qaip_core.backends.qaip import COMPLETIONS, QAIP
@@ -108,7 +109,13 @@ _CHATS = ("chat", "agent-chat", "advanced-chat")
 
 
 def _web_search(service: Service, _client: Client, choice: Choice) -> Way:
-    return Way(AGENT, {"model": _model(service, choice), "web_search": True})
+    model = _model(service, choice)
+    if is_of_chats(model):
+        raise ConfigurationError(
+            f"{model!r} is a model of chat completions, which Perplexity has ended: "
+            f"--model {service.example} asks its successor"
+        )
+    return Way(AGENT, {"model": model, "web_search": True})
 
 
 def _chat(service: Service, _client: Client, choice: Choice) -> Way:

@@ -51,7 +51,8 @@ def settings(request_timeout: float | None) -> Settings:
     seconds = request_timeout
     if seconds is not None and not (isinstance(seconds, int | float) and 0 < seconds < math.inf):
         raise InvalidParameterError("request_timeout must be a number of seconds above 0")
-    said = vars(sys.modules[__package__])  # `fireworks_api.api_key = ...`, as the client has it
+    package = sys.modules[__name__.rpartition(".")[0]]
+    said = vars(package)  # `fireworks_api.api_key = ...`, as the client has it
     return Connection(
         api_key=said.get("api_key"),
         base_url=said.get("base_url"),

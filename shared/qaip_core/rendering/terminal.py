@@ -23,7 +23,7 @@ __all__ = ["Prose", "as_rich", "listed"]
 _EXCERPT = 180
 _WIDTH = 100
 _ANY = range(10_000)
-_THEME = Theme({"markdown.link_url": "cyan"})
+_THEME = Theme({"markdown.link_url": "cyan", "markdown.code": "bold cyan"})
 
 
 class Prose(Markdown):

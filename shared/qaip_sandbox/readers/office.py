@@ -4,11 +4,12 @@ import io
 import zipfile
 from collections.abc import Callable
 
+from qaip_sandbox.extras import missing
+
 from ._content import Content, Unreadable
 
 __all__ = ["read_office"]
 
-_MISSING = "office files need an extra: pip install 'qaip-integrations[sandbox-office]'"
 _UNPACKED = 200_000_000  # bytes
 _TIMES, _ALWAYS = 100, 2_000_000  # text packs to a tenth; a bomb to a thousandth
 _CONVERTERS = {".docx": "DocxConverter", ".pptx": "PptxConverter", ".xlsx": "XlsxConverter"}
@@ -28,7 +29,7 @@ def read_office(suffix: str) -> Callable[[bytes], Content]:
                 converters,
             )
         except ImportError as error:
-            raise Unreadable(_MISSING) from error
+            raise Unreadable(missing("markitdown", "sandbox-office")) from error
         file = io.BytesIO(data)
         if not zipfile.is_zipfile(file):
             raise Unreadable(f"a broken {suffix} file, or one with a password")
@@ -38,7 +39,7 @@ def read_office(suffix: str) -> Callable[[bytes], Content]:
         try:
             found = converter.convert(file, StreamInfo(extension=suffix))
         except MissingDependencyException as error:
-            raise Unreadable(_MISSING) from error
+            raise Unreadable(missing("markitdown", "sandbox-office")) from error
         except Exception as error:  # a broken file breaks its parsers in many ways
             raise Unreadable(f"a broken {suffix} file: {type(error).__name__}: {error}") from error
         return Content(found.markdown, (found.title or "").strip())

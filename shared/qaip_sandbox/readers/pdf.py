@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import io
+import logging
 from typing import TYPE_CHECKING
+
+from qaip_sandbox.extras import missing
 
 from ._content import Content, Unreadable
 
@@ -13,7 +16,9 @@ if TYPE_CHECKING:
 __all__ = ["read_pdf"]
 
 _PAGE, _FILE = 5_000_000, 40_000_000  # bytes of instructions, or characters
-_MISSING = "PDF needs an extra: pip install 'qaip-integrations[sandbox-pdf]'"
+# pypdf writes of each oddity in a file into its log, without the file's name. Where a program has
+# no log, Python would print that.
+logging.getLogger("pypdf").addHandler(logging.NullHandler())
 
 
 def read_pdf(data: bytes) -> Content:
@@ -25,7 +30,7 @@ def read_pdf(data: bytes) -> Content:
     try:
         from pypdf import PdfReader
     except ImportError as error:
-        raise Unreadable(_MISSING) from error
+        raise Unreadable(missing("pypdf", "sandbox-pdf")) from error
     try:
         reader = PdfReader(io.BytesIO(data))
         if reader.is_encrypted and not reader.decrypt(""):
@@ -35,7 +40,7 @@ def read_pdf(data: bytes) -> Content:
     except Unreadable:
         raise
     except Exception as error:  # a broken file breaks pypdf in many ways
-        raise Unreadable(f"a broken PDF: {type(error).__name__}: {error}") from error
+        raise Unreadable(f"a broken PDF: {str(error) or type(error).__name__}") from error
     if not any(page.strip() for page in pages):
         raise Unreadable("a PDF without text: scanned pages need text recognition (OCR) first")
     return Content("\f".join(page.replace("\f", "\n") for page in pages), title)

@@ -231,7 +231,7 @@ def test_a_folder_without_documents_is_told(qaip: Run, tmp_path: Path) -> None:
     (tmp_path / "noise.bin").write_bytes(b"\x00\x01")
     code, _, err = qaip("ask", "--docs", tmp_path, QUESTION)
     assert code == 2
-    assert "1 files were not read" in err
+    assert "not read: noise.bin: not a kind of file that is read (.bin)" in err
     assert "nothing to read" in err
 
 
@@ -334,3 +334,20 @@ def test_without_a_command_it_helps(qaip: Run) -> None:
     code, out, err = qaip()
     assert (code, out) == (2, "")
     assert "examples:" in err
+
+
+def test_a_model_that_was_ended_is_answered_with_what_to_type(qaip: Run) -> None:
+    asked = ["ask", "--service", "perplexity", "--model", "sonar", QUESTION]
+    code, out, err = qaip(*asked, PERPLEXITY_API_KEY="pplx-key")
+    assert (code, out) == (2, "")
+    assert "--model perplexity/sonar asks its successor" in err
+    assert "web_search" not in err
+
+
+def test_attempts_are_told(qaip: Run) -> None:
+    with FaultServer() as server:
+        server.replies(*[json_reply({"message": "busy"}, 503, retry_after="0")] * 3)
+        environment = {"QAIP_API_KEY": "some-key", "QAIP_BASE_URL": server.url}
+        code, _, err = qaip("ask", QUESTION, **environment)
+    assert code == 1
+    assert err.endswith(" (after 3 attempts; more: qaip explain ServerError)\n")

@@ -89,7 +89,7 @@ def test_one_service_that_is_not_set_up_is_a_fault_if_it_was_asked_for(qaip: Run
     [
         ("pplx-of-another", "a key of Perplexity (set PERPLEXITY_API_KEY to it)", ""),
         ("'quoted-key'", "begins with a quote", "no quotes"),
-        ("Bearer some-key", "white space", "no 'Bearer'"),
+        ("Bearer some-key", "leave 'Bearer ' out", "no 'Bearer'"),
         ("some-key ", "white space", "no blanks"),
         ("some-key\r", "control", "Set FIREWORKS_API_KEY to the key alone"),
     ],
@@ -114,6 +114,16 @@ def test_a_key_that_looks_like_another_s_is_asked_about(qaip: Run, sandbox: Sand
     assert check["found"] == "FIREWORKS_API_KEY begins with 'app-', as keys of Dify do"
 
 
+def test_a_key_of_another_may_be_a_gateway_s(qaip: Run) -> None:
+    environment = {
+        "FIREWORKS_API_KEY": "pplx-of-another",
+        "FIREWORKS_API_BASE": "https://gateway.example/v1",
+    }
+    code, found = checked(qaip, "--offline", "--service", "fireworks", **environment)
+    assert (code, found["fireworks key"]["state"]) == (0, "warn")
+    assert "as keys of Perplexity do" in found["fireworks key"]["found"]
+
+
 def test_the_two_keys_of_dify_are_not_mixed_up(qaip: Run, sandbox: Sandbox) -> None:
     mixed = {
         **sandbox.env,
@@ -135,6 +145,16 @@ def test_a_wrong_key_is_told_by_the_service(qaip: Run, sandbox: Sandbox) -> None
 def test_a_key_that_may_not_do_it_is_a_right_one(qaip: Run, sandbox: Sandbox) -> None:
     sandbox.faults.add(Status(code=403, service="qaip"))
     assert of_service(qaip, "qaip", "answers", **sandbox.env)["state"] == "warn"
+
+
+def test_a_call_that_the_vendor_has_ended_is_a_fault(qaip: Run) -> None:
+    ended = {"error": {"message": "gone", "type": "agent_api_migration_required"}}
+    with FaultServer() as server:
+        server.replies(json_reply(ended, 403))
+        environment = {"PERPLEXITY_API_KEY": "pplx-key", "PERPLEXITY_BASE_URL": server.url}
+        check = of_service(qaip, "perplexity", "answers", **environment)
+    assert check["state"] == "fail"
+    assert "The successor is its Agent API" in check["found"]
 
 
 @pytest.mark.parametrize(
@@ -229,7 +249,9 @@ def test_a_proxy_is_shown_without_its_password(qaip: Run) -> None:
 
 def test_a_proxy_that_cannot_be_used_is_told(qaip: Run) -> None:
     environment = {"QAIP_API_KEY": "some-key", "HTTPS_PROXY": "https://proxy:notaport"}
-    assert of_service(qaip, "qaip", "answers", **environment)["state"] == "fail"
+    check = of_service(qaip, "qaip", "answers", **environment)
+    assert check["state"] == "fail"
+    assert "HTTPS_PROXY=https://proxy:notaport cannot be used" in check["found"]
 
 
 def test_certificates_that_are_not_there_are_told(qaip: Run, tmp_path: Path) -> None:
@@ -240,6 +262,7 @@ def test_certificates_that_are_not_there_are_told(qaip: Run, tmp_path: Path) -> 
 
 def test_a_variable_of_another_library_is_told(qaip: Run) -> None:
     _, found = checked(qaip, REQUESTS_CA_BUNDLE="/ca.pem")
+    assert found["REQUESTS_CA_BUNDLE"]["found"] == "is set, but httpx does not read it"
     assert "SSL_CERT_FILE" in found["REQUESTS_CA_BUNDLE"]["advice"]
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from qaip_sandbox import Sandbox
-from support.fault_server import FaultServer, Reply
+from support.fault_server import FaultServer, Reply, json_reply
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="signals and terminals of POSIX")
 QUESTION = "How high is the tower?"
@@ -46,7 +46,7 @@ def test_a_mistyped_command_is_a_wrong_argument(in_process: list[str]) -> None:
 def test_without_the_sandbox_s_extra_it_says_what_to_install(handbook: Path) -> None:
     found = done(without("starlette", "uvicorn"), "ask", "--docs", handbook, QUESTION)
     assert found.returncode == 2
-    assert "pip install 'qaip-integrations[sandbox]'" in found.stderr
+    assert 'starlette is missing: pip install "qaip-integrations[sandbox]"' in found.stderr
     assert "Traceback" not in found.stderr
 
 
@@ -134,3 +134,19 @@ def _read(terminal: int) -> bytes:
         return os.read(terminal, 65536)
     except OSError:  # its other end is closed
         return b""
+
+
+def test_a_cut_answer_is_told_of_once(in_process: list[str]) -> None:
+    choice = {"message": {"content": "tea"}, "finish_reason": "length"}
+    with FaultServer() as server:
+        server.replies(json_reply({"choices": [choice]}))
+        found = subprocess.run(
+            [*in_process, "ask", "--service", "fireworks", "--model", "m", QUESTION],
+            env={**os.environ, "FIREWORKS_API_KEY": "some-key", "FIREWORKS_API_BASE": server.url},
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=60,
+        )
+    assert found.stdout.strip() == "tea"
+    assert found.stderr == "qaip: the answer ends at the limit of tokens; see --max-tokens\n"

@@ -39,7 +39,25 @@ def test_in_a_narrow_terminal_nothing_is_cut(
     path = "/etc/" + "/".join(["certificates"] * 5)
     out = in_terminal("doctor", "--offline", SSL_CERT_FILE=path).out
     assert "…" not in out
-    assert path in "".join(line[23:].strip() for line in out.splitlines())
+    assert path in [word for line in out.splitlines() for word in line.split()]
+
+
+def test_what_is_to_be_copied_is_in_one_piece(
+    in_terminal: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    url = "https://gateway.example/where/all/the/services/are"
+    environment = {"FIREWORKS_API_KEY": "some-key", "FIREWORKS_API_BASE": url}
+    out = in_terminal("doctor", "--offline", "--service", "fireworks", **environment).out
+    assert url in out
+    assert max(len(line) for line in out.splitlines()) <= 80 + len("\x1b[33m\x1b[0m")
+
+
+def test_code_stands_on_the_terminal_s_own_ground(in_terminal: Run) -> None:
+    out = in_terminal("explain", "MissingKeyError").out
+    assert "\x1b[1;36mConfigurationError\x1b[0m" in out
+    assert ";40m" not in out
+    assert ";48;" not in out
 
 
 def test_an_error_is_explained_with_its_headings_in_bold(in_terminal: Run) -> None:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:  # what it is mixed into
 else:
     Base = object
 
-__all__ = ["CancelsRuns", "ListsModels", "Retired", "in_place_of"]
+__all__ = ["CancelsRuns", "ListsModels", "Retired", "in_place_of", "is_of_chats"]
 
 _ENDED = (
     "Your key is fine: Perplexity ended chat completions on 2026-09-27. Replace {old} by {new}, "
@@ -46,6 +46,11 @@ def in_place_of(model: str | None) -> Mapping[str, Any]:
     Source: https://docs.perplexity.ai/docs/agent-api/migrate-from-sonar/overview
     """
     return _IN_PLACE.get((model or "").rpartition("/")[2], _SEARCHING)
+
+
+def is_of_chats(model: str) -> bool:
+    """Tell a model of chat completions; the agent has but one of them, by its full name."""
+    return model.removeprefix("perplexity/") in _IN_PLACE and model != "perplexity/sonar"
 
 
 class ListsModels(Base):
@@ -104,6 +109,9 @@ class Retired(ListsModels):
     successor: ClassVar[str]
     """The class to use instead, in the same package."""
 
+    piped: ClassVar[str] = ""
+    """What has to stand behind its object for answers of the same type."""
+
     def settings(self, backend: Backend) -> Any:
         """Return the checked settings, by which a refusal names the successor of this object."""
         return super().settings(replace(backend, rules=self._rules(backend)))
@@ -133,7 +141,7 @@ class Retired(ListsModels):
 
     def _rules(self, backend: Backend) -> Any:
         old = _call(type(self).__name__, {"model": self.model} if self.model else {})
-        new = _call(self.successor, in_place_of(self.model))
+        new = _call(self.successor, in_place_of(self.model)) + self.piped
         hint = _ENDED.format(old=old, new=new).replace("{", "{{").replace("}", "}}")
         return tuple(
             replace(rule, hint=hint) if rule.error is EndpointRetiredError else rule

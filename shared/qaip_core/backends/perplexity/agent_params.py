@@ -7,8 +7,8 @@ from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 
 from pydantic import AfterValidator, Field, model_validator
 
-from qaip_core.backend import Params
-from qaip_core.backends.perplexity._classes import in_place_of
+from qaip_core.backend import LEAVE_OUT, Params
+from qaip_core.backends.perplexity._classes import in_place_of, is_of_chats
 from qaip_core.backends.perplexity._service import PERPLEXITY
 from qaip_core.backends.perplexity.agent_tools import (
     FILTERS,
@@ -23,15 +23,17 @@ __all__ = ["Effort", "PerplexityAgentParams"]
 Effort: TypeAlias = Literal["fast", "low", "medium", "high", "xhigh", "wide-research"]
 """How much the service does for an answer: a bundle of a model, instructions and tools."""
 
-_OLD = frozenset(
-    {"sonar", "sonar-pro", "sonar-reasoning", "sonar-reasoning-pro", "sonar-deep-research"}
+_NOT_THERE = (
+    *("top_k", "presence_penalty", "frequency_penalty", "stream_mode", "search_mode"),
+    *("search_language_filter", "enable_search_classifier", "return_related_questions"),
+    *("return_images", "image_domain_filter", "image_format_filter"),
 )
-"""The models of chat completions, of which the agent has but one, by its full name."""
+"""Parameters of chat completions that the agent has not."""
 
 
 def _known(model: str) -> str:
     """Refuse the models of chat completions."""
-    if model.removeprefix("perplexity/") in _OLD and model != "perplexity/sonar":
+    if is_of_chats(model):
         wanted = ", ".join(f"{k}={v!r}" for k, v in in_place_of(model).items())
         raise ValueError(f"{model!r} is a model of chat completions: pass {wanted} in its place")
     return model
@@ -105,6 +107,8 @@ class PerplexityAgentParams(Params):
         "web_search_options": 'web_search={"search_context_size": ..., ...}',
         "background": "start() in place of the call, then get_response()",
         "text": "response_format=...",
+        "disable_search": "web_search=False",
+        **dict.fromkeys(_NOT_THERE, f"{LEAVE_OUT}, as the agent has no equivalent"),
     }
 
     model: _Model | None = None

@@ -8,7 +8,7 @@ from pathlib import Path
 from urllib.request import getproxies
 
 from qaip_core.command.doctor.check import Check
-from qaip_core.redaction import bare_url
+from qaip_core.redaction import bare_proxy
 
 __all__ = ["check_network"]
 
@@ -29,13 +29,13 @@ def check_network() -> Iterator[Check]:
     for name in _IGNORED:
         if os.environ.get(name) and not ours:
             advice = f"If your network has a CA of its own: SSL_CERT_FILE=${name}"
-            yield Check(name, "warn", "is set, but not read here", advice)
+            yield Check(name, "warn", "is set, but httpx does not read it", advice)
 
 
 def _proxy() -> Check:
     """Show the proxies, without their passwords; whether they work is seen when they are used."""
     known = {
-        name: value if scheme == "no" else bare_url(value)
+        name: value if scheme == "no" else bare_proxy(value)
         for scheme, name in _PROXIES.items()
         if (value := getproxies().get(scheme))
     }

@@ -17,6 +17,7 @@ from qaip_core.command.failing import message_of
 from qaip_core.command.services import Service
 from qaip_core.connection import Connection, Settings, environment
 from qaip_core.errors import (
+    EndpointRetiredError,
     MalformedResponseError,
     NotFoundError,
     PermissionDeniedError,
@@ -69,7 +70,7 @@ def _key(backend: Backend, title: str) -> Check:
     name = _set(backend.key_env)
     advice = _ALONE.format(name=name) if name else ""
     try:
-        Connection(base_url="http://localhost").settings(backend)
+        Connection(base_url=_place(backend)).settings(backend)
     except ServiceError as error:
         told = error.anchor == "a-key-of-another-service"  # the message says what to do
         return Check(title, "fail", message_of(error), "" if told else advice)
@@ -83,6 +84,17 @@ def _key(backend: Backend, title: str) -> Check:
             found = f"{name} begins with {begins!r}, as keys of {whose} do"
             return Check(title, "warn", found, f"Is it a key of {backend.title}?")
     return Check(title, "ok", f"{name} is set")
+
+
+def _place(backend: Backend) -> str:
+    """Return where the key would go; a fault of the address itself has a row of its own.
+
+    A gateway may take the keys of whom it stands before.
+    """
+    try:
+        return Connection(api_key="stand-in").settings(backend).base_url
+    except ServiceError:
+        return "http://localhost"
 
 
 _BEGINNINGS = {b.key_begins: b.title for b in (*BACKENDS, DATASETS) if b.key_begins}
@@ -124,7 +136,8 @@ def _answers(service: Service, settings: Settings) -> Iterator[Check]:
 
 
 def _refused(title: str, error: ServiceError, url_variable: str | None) -> Check:
-    is_right = isinstance(error, PermissionDeniedError | RateLimitError)  # the key, that is
+    ended = isinstance(error, EndpointRetiredError)
+    is_right = isinstance(error, PermissionDeniedError | RateLimitError) and not ended  # the key
     is_elsewhere = url_variable and isinstance(error, _ELSEWHERE)
     advice = f"Is the address in {url_variable} the right one?" if is_elsewhere else ""
     return Check(title, "warn" if is_right else "fail", message_of(error), advice)
