@@ -217,8 +217,13 @@ def _in_words(schema: Mapping[str, Any], defs: Mapping[str, Any]) -> str:
         return _in_words(defs[schema["$ref"].rpartition("/")[2]], defs)
     for kind in ("anyOf", "oneOf"):
         if kind in schema:
-            said = [_in_words(one, defs) for one in schema[kind] if one.get("type") != "null"]
-            return ", or ".join(dict.fromkeys(said))
+            said = {
+                _in_words(one, defs): _ORDER.get(str(one.get("type")), len(_ORDER))
+                for one in schema[kind]
+                if one.get("type") != "null"
+            }
+            # Python gives equal unions one order, that of the first it has met in the process.
+            return ", or ".join(sorted(said, key=lambda words: (said[words], words)))
     if "const" in schema or "enum" in schema:
         values = schema.get("enum", [schema.get("const")])
         return ", ".join(f'"{v}"' if isinstance(v, str) else repr(v) for v in values)
@@ -256,6 +261,7 @@ def _dict(schema: Mapping[str, Any], defs: Mapping[str, Any]) -> str:
     return f"dict of {values}" if values != "any" else "dict"
 
 
+_ORDER = {kind: n for n, kind in enumerate(("boolean", "integer", "number", "string", "array"))}
 _KINDS: Mapping[str, Callable[[Mapping[str, Any], Mapping[str, Any]], str]] = {
     "string": _text,
     "integer": _number,
@@ -302,7 +308,9 @@ def _markdown(rows: Sequence[Parameter]) -> str:
 def _cell(text: str) -> str:
     """Return a text of a docstring as Markdown in a cell."""
     text = _BRACES.sub(lambda found: found[1] or f"`{found[2]}`", text.replace("``", "`"))
-    return text.replace("|", "\\|").replace("<", "&lt;")
+    text = text.replace("|", "\\|")
+    pieces = text.split("`")  # code is every other one, and shows what it holds
+    return "`".join(p if n % 2 else p.replace("<", "&lt;") for n, p in enumerate(pieces))
 
 
 if __name__ == "__main__":

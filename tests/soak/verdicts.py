@@ -59,8 +59,9 @@ def _excuse(case: Case, seen: Seen) -> str:
     if isinstance(error, ServiceConnectionError) and passing:
         return "unsure" if not case.plans and seen.seconds > _UNSURE else ""
     if isinstance(error, IncompleteStreamError) and case.plans and case.plans[-1].resets:
-        shorter = len(error.partial_text) < len(case.plans[-1].text)
-        return "overtaken" if shorter and _is_beginning(case, seen.outcome) else ""
+        # A reset may take with it what was sent before: text, or the end mark alone.
+        less = len(error.partial_text) < len(case.plans[-1].text) or meant is None
+        return "overtaken" if less and _is_beginning(case, seen.outcome) else ""
     return ""
 
 
