@@ -2,7 +2,7 @@
 
 The rows are those of the tables on the services' pages. Fields are left out of the members, and
 names in code become links to their entries.
-"""  # noqa: INP001 -- griffe loads this file; it is no package
+"""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 
 The README is its home; the licence, the changelog, the layers, the examples and the reference are
 pages of it too. None of them is copied: they are made when the site is built.
-"""  # noqa: INP001 -- MkDocs loads this file; it is no package
+"""
 
 from __future__ import annotations
 

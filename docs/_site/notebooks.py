@@ -1,4 +1,4 @@
-"""Runs a notebook, on the sandbox that its first cell starts, and shows what came out."""  # noqa: INP001
+"""Runs a notebook, on the sandbox that its first cell starts, and shows what came out."""
 
 from __future__ import annotations
 

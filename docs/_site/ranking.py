@@ -1,7 +1,7 @@
 """How much a page counts in the search, by what it is for: a how-to before a table of parameters.
 
 A code host shows front matter as a table, so the pages themselves say nothing of it.
-"""  # noqa: INP001
+"""
 
 from __future__ import annotations
 

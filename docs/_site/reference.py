@@ -1,7 +1,7 @@
 """The pages of the reference: every public name, on the page of what it is.
 
 The pages are made from ``__all__``: a new name has an entry at once.
-"""  # noqa: INP001
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Links the classes in tables that have a column for each framework to their entries."""  # noqa: INP001
+"""Links the classes in tables that have a column for each framework to their entries."""
 
 from __future__ import annotations
 

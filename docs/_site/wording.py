@@ -1,7 +1,7 @@
 """Pages in CommonMark, which code hosts read, in the words of Python-Markdown, which MkDocs reads.
 
 Fenced blocks stand at the margin, not inside of lists.
-"""  # noqa: INP001
+"""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ import ssl
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Annotated, Any, TypeAlias, cast
+from typing import Annotated, Any, NamedTuple, TypeAlias, cast
 from urllib.parse import urlsplit
 
 from pydantic import (
@@ -229,26 +229,7 @@ class Connection(BaseModel):
             )
         if isinstance(key, SecretStr):
             _sound_key(key.get_secret_value())
-        for name, own, other, kind in (
-            ("http_client", "close", "aclose", "Client"),
-            ("http_async_client", "aclose", "close", "AsyncClient"),
-        ):
-            client = getattr(self, name)
-            if hasattr(client, other) and not hasattr(client, own):
-                raise ConfigurationError(
-                    f"{name} is of the other kind: {type(client).__name__}. The sync calls take an "
-                    "httpx.Client as http_client, the async ones an httpx.AsyncClient as "
-                    "http_async_client"
-                )
-            if client is not None and not (hasattr(client, own) and hasattr(client, "send")):
-                raise ConfigurationError(
-                    f"{name} is no HTTP client but of the class {type(client).__name__}: pass an "
-                    f"httpx.{kind}, or leave it out"
-                )
-            if client is not None and self.verify is not None:
-                raise ConfigurationError(
-                    f"verify is for the clients that are made here: give it to your {name}"
-                )
+        self._check_clients()
         url = base_url(backend, self._given_url)
         if key is not None:
             refuse_clear_text(url)
@@ -276,6 +257,33 @@ class Connection(BaseModel):
             verify=_proof(backend, self.verify),
         )
 
+    def _check_clients(self) -> None:
+        """Refuse clients of one's own that could not be used.
+
+        Raises:
+            ConfigurationError: one is of the other kind, or none, or given with ``verify``.
+        """
+        for name, own, other, kind in (
+            ("http_client", "close", "aclose", "Client"),
+            ("http_async_client", "aclose", "close", "AsyncClient"),
+        ):
+            client = getattr(self, name)
+            if hasattr(client, other) and not hasattr(client, own):
+                raise ConfigurationError(
+                    f"{name} is of the other kind: {type(client).__name__}. The sync calls take an "
+                    "httpx.Client as http_client, the async ones an httpx.AsyncClient as "
+                    "http_async_client"
+                )
+            if client is not None and not (hasattr(client, own) and hasattr(client, "send")):
+                raise ConfigurationError(
+                    f"{name} is no HTTP client but of the class {type(client).__name__}: pass an "
+                    f"httpx.{kind}, or leave it out"
+                )
+            if client is not None and self.verify is not None:
+                raise ConfigurationError(
+                    f"verify is for the clients that are made here: give it to your {name}"
+                )
+
     @property
     def _given_url(self) -> str | None:
         """Where the service is, where that was said."""
@@ -297,37 +305,48 @@ def _origin(key: Key | None, backend: Backend) -> str:
     found = next((name for name in backend.key_env if os.environ.get(name) == value), None)
     whose = next((m for m in _OWNERS if value.startswith(m) and m != backend.key_begins), None)
     told = f"with the key of {found}" if found else "with the key that was passed"
-    return f"{told} (one of {_OWNERS[whose][1]}, as it begins with {whose!r})" if whose else told
+    return f"{told} (one of {_OWNERS[whose].title}, as it begins with {whose!r})" if whose else told
 
 
-# What a key begins with, where the vendor says so; whose it is; the variable it belongs into.
+class _Owner(NamedTuple):
+    """Whose keys begin so: the service, its name for people, the variable they belong into.
+
+    And whether no other word begins so: else only keys of the same service are told apart by it.
+    """
+
+    service: str
+    title: str
+    variable: str
+    is_certain: bool = False
+
+
 _OWNERS = {
-    "pplx-": ("perplexity", "Perplexity", "PERPLEXITY_API_KEY"),
-    "app-": ("dify", "a Dify app", "DIFY_API_KEY"),
-    "dataset-": ("dify", "Dify's knowledge bases", "DIFY_DATASET_API_KEY"),
+    "pplx-": _Owner("perplexity", "Perplexity", "PERPLEXITY_API_KEY", is_certain=True),
+    "app-": _Owner("dify", "a Dify app", "DIFY_API_KEY"),
+    "dataset-": _Owner("dify", "Dify's knowledge bases", "DIFY_DATASET_API_KEY"),
 }
 
 
 def _refuse_foreign(key: str, backend: Backend, url: str) -> None:
     """Refuse a key that another service gave out, before that one can read it.
 
-    "app-" and "dataset-" are common words, so they are told apart for Dify only. A gateway may
-    take the keys of whom it stands before.
+    A gateway may take the keys of whom it stands before.
 
     Raises:
         ConfigurationError: it is such a key.
     """
     host = urlsplit(url).hostname or ""
     at_home = host == urlsplit(backend.base_url or "").hostname or is_loopback(host)
-    for mark, (service, owner, name) in _OWNERS.items():
-        known = service == backend.name or (mark == "pplx-" and at_home)
+    for mark, owner in _OWNERS.items():
+        known = owner.service == backend.name or (owner.is_certain and at_home)
         if known and key.startswith(mark) and mark != backend.key_begins:
             begins = backend.key_begins
             wanted = f"one that begins with {begins!r}" if begins else "its own"
             raise ConfigurationError(
-                f"api_key begins with {mark!r}, so it is a key of {owner} (set {name} to it) and "
-                f"was not sent to {backend.title}, which takes {wanted} ({backend.docs}): pass "
-                f"api_key=... or set {' or '.join(backend.key_env)}.",
+                f"api_key begins with {mark!r}, so it is a key of {owner.title} (set "
+                f"{owner.variable} to it) and was not sent to {backend.title}, which takes "
+                f"{wanted} ({backend.docs}): pass api_key=... or set "
+                f"{' or '.join(backend.key_env)}.",
                 service=backend.name,
                 anchor="a-key-of-another-service",
             )

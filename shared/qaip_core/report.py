@@ -151,19 +151,20 @@ def status_error(
     rule = _first(rules, status, report)
     kind = rule.error or for_status(status)
     blocked = kind in _NOT_PAGES and rule.error is None and _is_page(report.body)
-    hint = _PAGE if blocked else rule.hint or _HINTS.get(status) or _HINTS.get(kind, "")
-    asks = _asks(retry_after, max_wait)
-    hint = hint.format(
-        env=env,
-        url=url,
-        asked=asked,
-        home=f" (the vendor's is {home})" if home and not url.startswith(home) else "",
-        asks=asks,
-        wait=asks or "Send fewer at once, or raise max_retries.",
-    ).strip()
     if 300 <= status < 400:
         where = bare_url(location or "")[:_EXCERPT] or "(it does not say where)"
         hint = f"Redirects are not followed; set base_url to where the service is: {where}."
+    else:
+        asks = _asks(retry_after, max_wait)
+        form = _PAGE if blocked else rule.hint or _HINTS.get(status) or _HINTS.get(kind, "")
+        hint = form.format(
+            env=env,
+            url=url,
+            asked=asked,
+            home=f" (the vendor's is {home})" if home and not url.startswith(home) else "",
+            asks=asks,
+            wait=asks or "Send fewer at once, or raise max_retries.",
+        ).strip()
     error = kind(
         _with_hint(f"HTTP {status}: {report.message}", hint),
         status=status,
