@@ -17,8 +17,9 @@ SECONDS ?= 180
 CALLS ?= 0
 SEED ?= 0
 QUICK ?=
+ROWS ?= 20000
 
-.PHONY: demo test docs test-migration test-browser test-latest test-oracles soak peers bench count lint types check constraints clean
+.PHONY: demo test docs test-migration test-browser test-latest test-oracles soak peers bench bench-bulk count lint types check constraints clean
 
 demo: $(VENV)/.demo
 	@$(BIN)/python examples/quickstart.py
@@ -87,6 +88,11 @@ else
 bench: $(VENV)/.dev
 	$(BIN)/python benchmarks/speed/run.py --quick
 endif
+
+# Answers ROWS questions on a local Ray cluster of two workers while things break, says what came of
+# each row, and measures it beside one process and LangChain's own batch. Twenty minutes.
+bench-bulk: $(VENV)/.dev
+	$(BIN)/python benchmarks/bulk/run.py --rows $(ROWS)
 
 # Counts anew what one event and one call take in instructions; the tests allow a quarter more.
 count: $(VENV)/.dev

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Mapping
 from typing import Any, Self
 
@@ -11,9 +12,13 @@ from langchain_qaip.errors import as_langchain
 from qaip_core.backend import T
 from qaip_core.operation import Operation
 from qaip_core.service import Connected
+from qaip_core.travel import tell
 from qaip_core.version import DISTRIBUTION, version
 
 __all__ = ["Translated"]
+
+_LIVE = ("cache", "callbacks", "rate_limiter")
+"""What LangChain's classes have, and many of whose kinds hold locks or connections."""
 
 
 class Translated(Connected):
@@ -31,6 +36,15 @@ class Translated(Connected):
     def __init__(self, **data: Any) -> None:
         with as_langchain():
             super().__init__(**data)
+
+    def _sent(self) -> Self:
+        sent = super()._sent()
+        fields = vars(sent)
+        left = [name for name in _LIVE if fields.get(name) is not None and _stays(fields[name])]
+        fields.update(dict.fromkeys(left))
+        if left:
+            tell(type(self).__name__, tuple(left))
+        return sent
 
     @model_validator(mode="after")
     def _set_qaip_version(self) -> Self:
@@ -62,3 +76,12 @@ class Translated(Connected):
         """Do what `fetch` does, without blocking."""
         with as_langchain():
             return await super().afetch(operation, values)
+
+
+def _stays(value: Any) -> bool:
+    """Tell whether something cannot be pickled."""
+    try:
+        pickle.dumps(value)
+    except Exception:  # noqa: BLE001 -- it may be anything
+        return True
+    return False

@@ -14,7 +14,7 @@ from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
 from langchain_core.messages.ai import add_ai_message_chunks
 from langchain_core.output_parsers import BaseTransformOutputParser
 from langchain_core.outputs import ChatGeneration, Generation
-from langchain_core.runnables import Runnable, RunnableMap, RunnablePassthrough
+from langchain_core.runnables import Runnable, RunnableAssign, RunnableParallel
 from langchain_core.utils.json import parse_partial_json
 from langchain_core.utils.pydantic import is_basemodel_subclass
 
@@ -29,11 +29,17 @@ def parsed_by(
     """Return a chain of model and parser, which with ``include_raw`` gives its errors too."""
     if not include_raw:
         return model | parser
-    parse: Runnable[Any, Any] = RunnablePassthrough.assign(
-        parsed=itemgetter("raw") | parser, parsing_error=lambda _: None
+    # As RunnablePassthrough.assign does, whose class cannot be pickled.
+    parse: Runnable[Any, Any] = RunnableAssign(
+        RunnableParallel(parsed=itemgetter("raw") | parser, parsing_error=_nothing)
     )
-    failed: Runnable[Any, Any] = RunnablePassthrough.assign(parsed=lambda _: None)
-    return RunnableMap(raw=model) | parse.with_fallbacks([failed], exception_key="parsing_error")
+    failed: Runnable[Any, Any] = RunnableAssign(RunnableParallel(parsed=_nothing))
+    whole = RunnableParallel(raw=model)
+    return whole | parse.with_fallbacks([failed], exception_key="parsing_error")
+
+
+def _nothing(_given: Any) -> None:
+    """Return nothing, whatever is given; a lambda could not be pickled."""
 
 
 class StructuredOutputParser(BaseTransformOutputParser[Any]):

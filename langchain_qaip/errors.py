@@ -25,6 +25,7 @@ __all__ = [
     "ContextOverflowError",
     "EndpointRetiredError",
     "IncompleteStreamError",
+    "InterruptedCallError",
     "InvalidParameterError",
     "MalformedResponseError",
     "MissingKeyError",
@@ -89,6 +90,10 @@ class ServiceConnectionError(_Traced, core.ServiceConnectionError, theirs.ModelC
 
 class ServiceTimeoutError(_Traced, core.ServiceTimeoutError, theirs.ModelTimeoutError):
     """The service did not answer in time."""
+
+
+class InterruptedCallError(_Traced, core.InterruptedCallError, theirs.ModelConnectionError):
+    """The program, or its worker, ended while it was asking; only bulk runs tell of it."""
 
 
 class BadRequestError(_Traced, core.BadRequestError, theirs.ModelInvalidRequestError):

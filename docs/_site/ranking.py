@@ -9,6 +9,7 @@ __all__ = ["WEIGHTS", "weight"]
 
 WEIGHTS = {
     "how-to/": 2,
+    "bulk.md": 2,
     "command.md": 2,
     "errors.md": 1.5,
     "migration/": 1.5,

@@ -123,6 +123,15 @@ GUIDE = (
         "llama-index-retrievers", "", "", "llama_index_qaip", "Functions, and what else there is"
     ),
     Listed(
+        "bulk",
+        "Tables of questions",
+        "Many rows at once, on one machine or on a cluster; see [Tables of questions](../bulk.md).",
+        "langchain_qaip.bulk",
+        "In LangChain",
+    ),
+    Listed("bulk", "", "", "llama_index_qaip.bulk", "In LlamaIndex"),
+    Listed("bulk", "", "", "qaip_core.bulk.report", "What a run returns", takes=inspect.isclass),
+    Listed(
         "errors",
         "Error classes",
         "The classes to catch; what each means and what to do is in [Errors](../errors.md).",

@@ -28,7 +28,7 @@ from qaip_core.errors import (
     ServiceTimeoutError,
 )
 from qaip_core.failures import failure
-from qaip_core.flow import Call, Failure, Head, Pause, Read, Send, Step, fetch, run
+from qaip_core.flow import Admit, Call, Drain, Failure, Head, Pause, Read, Send, Step, fetch, run
 from qaip_core.operation import Operation
 from qaip_core.packing import apieces, pieces
 from qaip_core.pool import (
@@ -51,6 +51,7 @@ _NO_RESPONSE = "Server disconnected without sending a response"
 _DRAIN_SECONDS = 0.25
 _LEFT = ServiceTimeoutError, MalformedResponseError
 _CLOSED = "the connections were closed, in another thread or task"
+_LEFT_STREAM = "the stream was closed in another task"
 
 
 class _Connections:
@@ -338,12 +339,19 @@ class _Exchange(_Transaction):
                     return next(self._chunks, b"") or self._ended()
             if type(step) is Send:
                 return self._send(step)
+            if type(step) is Drain:
+                return self._drain()
+            self.close()
             if type(step) is Pause:
-                self.close()
                 return time.sleep(step.seconds)
-            return self._drain()
-        except Exception as error:  # noqa: BLE001 -- re-raised if it is not the transport's
+            return self._admit(cast("Admit", step))
+        except Exception as error:
+            if type(step) is Admit:
+                raise
             return self._failed(error)
+
+    def _admit(self, step: Admit) -> None:
+        step.gate.admit(step.service)
 
     def _ended(self) -> bytes:
         """Return the end of the body, unless it is `Client.close` that has ended it."""
@@ -603,12 +611,21 @@ class _AsyncExchange(_Transaction):
                     return await anext(self._chunks, b"") or await self._ended()
             if type(step) is Send:
                 return await self._send(step)
+            if type(step) is Drain:
+                return await self._drain()
+            await self.close()
             if type(step) is Pause:
-                await self.close()
                 return await asyncio.sleep(step.seconds)
-            return await self._drain()
-        except Exception as error:  # noqa: BLE001 -- re-raised if it is not the transport's
+            return await self._admit(cast("Admit", step))
+        except Exception as error:
+            if type(step) is Admit:
+                raise
             return self._failed(error)
+
+    async def _admit(self, step: Admit) -> None:
+        await step.gate.aadmit(step.service)
+        if self.left:  # nobody would read what is sent now
+            raise ServiceConnectionError(_LEFT_STREAM)
 
     async def _ended(self) -> bytes:
         if self._response is not None:  # else another task has left the stream
@@ -630,7 +647,7 @@ class _AsyncExchange(_Transaction):
         finally:
             connections.end()
         if self.left:  # in the meantime, in another task
-            raise ServiceConnectionError("the stream was closed in another task")
+            raise ServiceConnectionError(_LEFT_STREAM)
         _allow_idle(request, step)
         self._chunks = apieces(self._response, own=own)
         return _head(self._response)

@@ -8,7 +8,7 @@ import ssl
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Annotated, Any, NamedTuple, TypeAlias, cast
+from typing import Annotated, Any, NamedTuple, NoReturn, Self, TypeAlias, cast
 from urllib.parse import urlsplit
 
 from pydantic import (
@@ -25,6 +25,7 @@ from qaip_core.backend import Backend
 from qaip_core.errors import ConfigurationError, MissingKeyError
 from qaip_core.flow import OnIncomplete, Policy
 from qaip_core.redaction import HiddenHeaders
+from qaip_core.travel import source_of_keys, tell
 
 __all__ = [
     "TRANSIENT",
@@ -43,8 +44,13 @@ ApiKey: TypeAlias = Key | str
 _CONNECT_SECONDS = 10.0
 _RETRIES = 2
 
-TRANSIENT = ("api_key", "default_headers", "http_client", "http_async_client", "verify")
-"""The fields that only live objects hold: never pickled or serialized; of ``verify`` a context."""
+_STAYING = ("default_headers", "http_client", "http_async_client")
+
+TRANSIENT = ("api_key", *_STAYING, "verify")
+"""The fields that only live objects hold: never serialized; of ``verify`` a context.
+
+Nor pickled, but for a source of keys: see `qaip_core.travel`.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +67,11 @@ class Settings:
     http_client: Any = None
     http_async_client: Any = None
     verify: bool | ssl.SSLContext = True
+
+    def __reduce__(self) -> NoReturn:
+        raise ConfigurationError(
+            "settings hold a key, so no pickle holds them: pickle the object that they are of"
+        )
 
     @property
     def timeouts(self) -> dict[str, float | None]:
@@ -157,7 +168,8 @@ class Connection(BaseModel):
         api_key: the key, or a callable (sync or async) that is asked before every request, and
             once more after a 401; read from the environment where it is not given. A source that
             keeps keys may have a method ``forget()``, which is called in between, and
-            ``acall()``, which async calls await instead; see `qaip_core.tokens`.
+            ``acall()``, which async calls await instead; see `qaip_core.tokens`. Keys are in no
+            pickle; which callables are, `qaip_core.travel` says.
         base_url: where the service is; read from the environment, else the vendor's address.
         timeout: seconds of silence allowed while an answer is awaited (connecting: at most 10),
             an ``httpx.Timeout`` (or a mapping) for each phase of its own, a pair of seconds to
@@ -207,9 +219,21 @@ class Connection(BaseModel):
 
     def __getstate__(self) -> dict[Any, Any]:
         """Leave out what may be secret or cannot travel."""
-        sent = self.__copy__()  # LlamaIndex takes out of an object what cannot be pickled
-        vars(sent).update({**dict.fromkeys(TRANSIENT), "verify": without_context(self.verify)})
-        return dict(super(Connection, sent).__getstate__())
+        return dict(super(Connection, self._sent()).__getstate__())
+
+    def _sent(self) -> Self:
+        """Return what goes to another process, as a copy: frameworks change what they pickle."""
+        sent = self.__copy__()
+        fields = vars(sent)
+        fields.update(dict.fromkeys(_STAYING))
+        fields["api_key"] = source_of_keys(self.api_key)
+        fields["verify"] = without_context(self.verify)
+        left = [n for n in TRANSIENT if fields[n] is None and getattr(self, n) is not None]
+        if isinstance(self.api_key, SecretStr):  # which everybody expects
+            left = [n for n in left if n != "api_key"]
+        if left:
+            tell(type(self).__name__, tuple(left))
+        return sent
 
     def settings(self, backend: Backend) -> Settings:
         """Return the checked settings for a service.
@@ -224,7 +248,8 @@ class Connection(BaseModel):
         if key is None and backend.key_required:
             names = " or ".join(backend.key_env)
             raise MissingKeyError(
-                f"No key for {backend.title}: pass api_key=... or set {names} ({backend.docs}).",
+                f"No key for {backend.title}: pass api_key=... or set {names} ({backend.docs})."
+                f"{self._hint}",
                 service=backend.name,
             )
         if isinstance(key, SecretStr):
@@ -283,6 +308,11 @@ class Connection(BaseModel):
                 raise ConfigurationError(
                     f"verify is for the clients that are made here: give it to your {name}"
                 )
+
+    @property
+    def _hint(self) -> str:
+        """What else is to be said where there is no key."""
+        return ""
 
     @property
     def _given_url(self) -> str | None:

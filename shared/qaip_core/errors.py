@@ -8,7 +8,8 @@
     │   └── InvalidParameterError    unknown name, value out of range, unsupported input
     ├── TransportError               no answer came
     │   ├── ServiceConnectionError   refused, reset, DNS, TLS, proxy
-    │   └── ServiceTimeoutError      nothing came in time (also a TimeoutError)
+    │   ├── ServiceTimeoutError      nothing came in time (also a TimeoutError)
+    │   └── InterruptedCallError     the program ended while it was asking (in bulk runs)
     ├── StatusError                  the service answered with an error status
     │   ├── BadRequestError          400 and other 4xx
     │   │   ├── ContextOverflowError     the prompt is too long for the model
@@ -53,6 +54,7 @@ __all__ = [
     "ContextOverflowError",
     "EndpointRetiredError",
     "IncompleteStreamError",
+    "InterruptedCallError",
     "InvalidParameterError",
     "MalformedResponseError",
     "MissingKeyError",
@@ -201,6 +203,10 @@ class ServiceConnectionError(TransportError):
 
 class ServiceTimeoutError(TransportError, TimeoutError):
     """The service did not answer in time."""
+
+
+class InterruptedCallError(TransportError):
+    """The program, or its worker, ended while it was asking; only bulk runs tell of it."""
 
 
 class StatusError(ServiceError):

@@ -2,6 +2,7 @@
 
 A driver performs each step and sends back what came of it::
 
+    Admit  -> None                wait until the gate lets a request out
     Send   -> Head | Failure      send the request, wait for the response's head
     Read   -> bytes | Failure     the next bytes of the body, b"" at its end
     Pause  -> None                wait
@@ -38,6 +39,7 @@ from qaip_core.errors import (
     TransportError,
 )
 from qaip_core.framing import Event, Framing, Whole
+from qaip_core.gate import GATE, Gate
 from qaip_core.operation import Errand, Operation, Upload
 from qaip_core.redaction import shown_headers
 from qaip_core.report import read_report, status_error
@@ -45,6 +47,7 @@ from qaip_core.retry_after import parse_retry_after
 from qaip_core.types import Completion, Increment
 
 __all__ = [
+    "Admit",
     "Ask",
     "Call",
     "Drain",
@@ -216,6 +219,14 @@ class Call(Ask):
 
 
 @dataclass(frozen=True, slots=True)
+class Admit:
+    """Wait until a gate lets a request out; what the gate raises is the caller's."""
+
+    gate: Gate
+    service: str
+
+
+@dataclass(frozen=True, slots=True)
 class Send:
     """Send this request and wait for the head of the response."""
 
@@ -281,7 +292,7 @@ class Pause:
     seconds: float
 
 
-Step: TypeAlias = Send | Read | Drain | Pause | list[Increment]
+Step: TypeAlias = Admit | Send | Read | Drain | Pause | list[Increment]
 Steps: TypeAlias = Generator[Step, Any, None]
 
 
@@ -366,8 +377,14 @@ def _body() -> Generator[Step, Any, bytes]:
 def _open(ask: Ask) -> Generator[Step, Any, Head]:
     """Send until the service answers with a success."""
     while True:
+        gate = GATE.get()
+        if gate is not None:
+            yield Admit(gate, ask.backend.name)
         reply = yield _request(ask)
         if isinstance(reply, Head):
+            if gate is not None:
+                wait = parse_retry_after(reply.headers, reply.status)
+                gate.heard(ask.backend.name, reply.status, wait)
             if 200 <= reply.status < 300:
                 return reply
             failure = Failure((yield from _refusal(ask, reply)), None)

@@ -39,7 +39,11 @@ __all__ = [
 
 H = TypeVar("H")
 
-_CALLS = 64
+_CALLS = 16
+"""Calls that share an httpx client: a call looks at the connections of all, for each of them."""
+
+_KEPT = 4
+"""How many such clients stay open for later calls."""
 
 CANCEL_SECONDS = 1.0
 """How long a farewell may take."""
@@ -251,11 +255,11 @@ class AsyncPools:
         return http
 
     async def leave(self, http: httpx.AsyncClient) -> None:
-        """Give a client back after a call; of those without any, only the first stays open."""
+        """Give a client back after a call; of those without any, a few stay open."""
         if http not in self._calls:  # closed in the meantime
             return
         self._calls[http] -= 1
-        if not self._calls[http] and http is not self.first:
+        if not self._calls[http] and http is not self.first and len(self._calls) > _KEPT:
             del self._calls[http]
             await asyncio.shield(http.aclose())  # a call that is cancelled does not interrupt it
 

@@ -24,6 +24,11 @@ __all__ = ["Connected", "Found", "Searching", "Service"]
 
 logger = logging.getLogger("qaip_core")
 
+_UNPACKED = (
+    " The object came in a pickle, which holds no key: set the variable in this process too, or "
+    "make the object with a function of a module as api_key (docs/how-to/workers.md)."
+)
+
 
 class _Signature:
     """Builds a class before it is asked how it is called: else one of its bases would answer.
@@ -41,6 +46,7 @@ class Connected(Connection):
 
     _client: Client | None = PrivateAttr(default=None)
     _async_client: AsyncClient | None = PrivateAttr(default=None)
+    _has_left_its_key: bool = PrivateAttr(default=False)
 
     @classmethod
     def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
@@ -142,6 +148,19 @@ class Connected(Connection):
 
     async def __aexit__(self, *_: object) -> None:
         await self.aclose()
+
+    def _sent(self) -> Self:
+        sent = super()._sent()
+        fields = vars(sent)
+        if self.api_key is not None and fields["api_key"] is None:
+            sent._has_left_its_key = True  # noqa: SLF001 -- its own
+        if self._given_url is None:  # so each process asks the same service
+            fields["base_url"] = environment(self._action.backend.url_env)
+        return sent
+
+    @property
+    def _hint(self) -> str:
+        return _UNPACKED if self._has_left_its_key else ""
 
     def __copy__(self) -> Self:
         copied = super().__copy__()

@@ -16,7 +16,7 @@ import ssl
 import threading
 import time
 import weakref
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -28,7 +28,7 @@ from pydantic import SecretStr, ValidationError
 
 from qaip_core.backend import Backend, Wire, invalid
 from qaip_core.client import AsyncClient, Client
-from qaip_core.connection import Connection, refuse_clear_text
+from qaip_core.connection import Connection, refuse_clear_text, without_context
 from qaip_core.errors import (
     AuthenticationError,
     ConfigurationError,
@@ -40,6 +40,7 @@ from qaip_core.errors import (
 from qaip_core.operation import Operation
 from qaip_core.reading import Number, Reader
 from qaip_core.report import Rule
+from qaip_core.travel import source_of_keys
 
 __all__ = ["OpenIDToken"]
 
@@ -79,6 +80,8 @@ _OPENID = Backend(
 )
 
 
+_Given: TypeAlias = str | SecretStr | Callable[[], str] | None
+_Secret: TypeAlias = SecretStr | Callable[[], str] | None
 _Form: TypeAlias = Mapping[str, str | SecretStr | None]
 
 
@@ -145,7 +148,8 @@ class OpenIDToken:
     Parameters:
         issuer: the provider's URL, below which ``.well-known/openid-configuration`` is.
         client_id: the name of the client there.
-        client_secret: its secret, where it has one.
+        client_secret: its secret, where it has one; like the other two secrets, a text, or a
+            callable that is asked whenever a token is.
         username, password: of the user in whose name is asked.
         refresh_token: from an earlier sign-in.
         scope: what the token is to be good for, words with blanks between; "openid profile"
@@ -165,10 +169,10 @@ class OpenIDToken:
         issuer: str | None = None,
         client_id: str | None = None,
         *,
-        client_secret: str | SecretStr | None = None,
+        client_secret: _Given = None,
         username: str | None = None,
-        password: str | SecretStr | None = None,
-        refresh_token: str | SecretStr | None = None,
+        password: _Given = None,
+        refresh_token: _Given = None,
         scope: str | None = None,
         token_url: str | None = None,
         verify: bool | str | PathLike[str] | ssl.SSLContext | None = None,
@@ -180,18 +184,31 @@ class OpenIDToken:
         if (username is None) is not (password is None):
             raise ConfigurationError("username and password come together: pass both or neither")
         self._client_id = client_id
-        self._secrets = {
+        secrets: dict[str, _Secret] = {
             "client_secret": _hidden(client_secret),
             "password": _hidden(password),
             "refresh_token": _hidden(refresh_token),
         }
-        if not any(self._secrets.values()):
+        if not any(secrets.values()):
             raise MissingKeyError(
                 "OpenIDToken needs client_secret=..., username=... and password=..., or "
                 "refresh_token=..."
             )
+        self._given: Mapping[str, Any] = {
+            "issuer": issuer,
+            "client_id": client_id,
+            **secrets,
+            "username": username,
+            "scope": scope,
+            "token_url": token_url,
+            "verify": verify,
+            "timeout": timeout,
+            "max_retries": max_retries,
+        }
+        self._secrets = secrets
+        self._sent: dict[str, SecretStr] = {}
         self._username = username
-        self._grant = _grant(self._secrets)
+        self._grant = _grant(secrets)
         self._scope = scope or (None if username is None else "openid profile")
         self._token_url = token_url
         try:
@@ -217,6 +234,25 @@ class OpenIDToken:
 
     def __repr__(self) -> str:
         return f"OpenIDToken({self._client.settings.base_url!r}, {self._client_id!r})"
+
+    @property
+    def travels(self) -> bool:
+        """Whether it can go to another process: see `qaip_core.travel`.
+
+        It can where each of its secrets is a function that can. A token stays where it is.
+        """
+        secrets = (value for name, value in self._given.items() if name in self._secrets)
+        return all(s is None or source_of_keys(s) is not None for s in secrets)
+
+    def __reduce__(self) -> tuple[Any, tuple[Mapping[str, Any]]]:
+        if not self.travels:
+            raise ConfigurationError(
+                "an OpenIDToken whose secrets are texts is in no pickle: pass each as a function "
+                "of a module, such as client_secret=read_secret (docs/how-to/workers.md)"
+            )
+        sources = {name: source_of_keys(self._given[name]) for name in self._secrets}
+        proof = {"verify": without_context(self._given["verify"])}
+        return _again, ({**self._given, **sources, **proof},)
 
     def __call__(self) -> str:
         """Return a token that is good for a while yet.
@@ -307,13 +343,24 @@ class OpenIDToken:
             yield self._form("client_credentials")
 
     def _form(self, grant: str, *secrets: str) -> _Form:
-        known = {name: self._secrets[name] for name in ("client_secret", *secrets)}
+        known = {name: self._secret(name) for name in ("client_secret", *secrets)}
         return {
             "grant_type": grant,
             "client_id": self._client_id,
             "scope": self._scope,
             **known,
         }
+
+    def _secret(self, name: str) -> SecretStr | None:
+        """Return a secret; its source is asked each time."""
+        source = self._secrets[name]
+        value = _hidden(source()) if callable(source) else source
+        if value is None:
+            return None
+        if not isinstance(value, SecretStr):
+            raise ConfigurationError(f"{name} is a callable that returns no text")
+        self._sent[name] = value
+        return value
 
     def _keep(self, granted: _Granted) -> str:
         life = _LIFE if granted.expires_in is None else granted.expires_in
@@ -329,13 +376,17 @@ class OpenIDToken:
         try:
             yield
         except ServiceError as error:
-            for secret in self._secrets.values():
-                if secret is not None:
-                    error.redact(secret.get_secret_value())
+            for secret in self._sent.values():
+                error.redact(secret.get_secret_value())
             raise
 
 
-def _grant(secrets: Mapping[str, SecretStr | None]) -> str:
+def _again(given: Mapping[str, Any]) -> OpenIDToken:
+    """Return one that was pickled."""
+    return OpenIDToken(**given)
+
+
+def _grant(secrets: Mapping[str, _Secret]) -> str:
     """Return how the first token is asked for."""
     for name in ("password", "refresh_token"):
         if secrets[name] is not None:
@@ -343,5 +394,5 @@ def _grant(secrets: Mapping[str, SecretStr | None]) -> str:
     return "client_credentials"
 
 
-def _hidden(value: str | SecretStr | None) -> SecretStr | None:
+def _hidden(value: _Given) -> _Secret:
     return SecretStr(value) if isinstance(value, str) else value

@@ -106,8 +106,9 @@ def answer(
     limit: int = _HITS,
 ) -> Answer:
     """Answer `question` from at most `limit` chunks that `allowed` lets through."""
-    hits = index.search(question, limit, allowed)
-    quotes = _quotes(index.question(question), hits)
+    asked = index.question(question)
+    hits = index.search(asked, limit, allowed)
+    quotes = _quotes(asked, hits)
     return Answer(tuple(quotes), tuple(hits) if quotes else ())
 
 

@@ -13,10 +13,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from ._wire import Json, Refusal, json_response, parse_json
+from ._wire import Json, Refusal, Stream, json_response, parse_json
 from .control import routes
 from .faults import Fault, fault_of
-from .faulty import Words, hampered, instead
+from .faulty import Silence, Words, hampered, instead
 from .guard import CONTROL, Guard
 from .journal import RECORD, Journal, Record, record_of
 from .protocols import SERVICES
@@ -107,7 +107,7 @@ class _Desk:
             except Exception:  # noqa: BLE001 - the client gets the service's words for it
                 _LOG.exception("the sandbox failed to answer %s %s", route.method, route.path)
                 response = words.failed(500, None)
-            return hampered(response, fault, words) if fault else response
+            return await _heard(request, hampered(response, fault, words) if fault else response)
 
         return answer
 
@@ -123,12 +123,14 @@ class _Desk:
 
     def _fault(self, request: Request) -> Fault | None:
         wanted = request.headers.get(FAULT_HEADER)
+        faults, seed = self._world.faults, self._world.physics.seed
         if wanted is None:
-            return self._world.faults.take(self._service.name, request.scope["path"])
+            return faults.take(self._service.name, request.scope["path"], seed)
         try:
-            return fault_of(parse_json(wanted.encode()) if wanted.startswith("{") else wanted)
+            fault = fault_of(parse_json(wanted.encode()) if wanted.startswith("{") else wanted)
         except ValueError as error:
             raise _misused(FAULT_HEADER, error) from None
+        return fault if faults.drawn(fault, seed) else None
 
     def _words(self, request: Request, switches: Switches) -> Words:
         service = self._service
@@ -144,6 +146,14 @@ class _Desk:
         response = self._service.failed(_status(error), switches, None)
         response.headers.update(getattr(error, "headers", None) or {})
         return response
+
+
+async def _heard(request: Request, response: Response) -> Response:
+    """Return an answer, or silence where the client has not waited for a whole one."""
+    # A stream notices by itself that its client has gone.
+    if isinstance(response, Stream) or not await request.is_disconnected():
+        return response
+    return Silence(lambda: None)
 
 
 async def _refused(_: Request, error: Exception) -> Response:

@@ -106,7 +106,12 @@ def _add_serve(command: argparse.ArgumentParser) -> None:
     add("--tokens-per-second", type=float, metavar="N", help="the rate after it (default: at once)")
     add("--jitter", type=float, default=0.0, metavar="SHARE",
         help="how much each wait may differ, 0 to 1 (default: 0)")  # fmt: skip
-    add("--seed", type=int, default=0, metavar="N", help="what the jitter is drawn from")
+    add("--seed", type=int, default=0, metavar="N",
+        help="what the jitter and the faults of some chance are drawn from")  # fmt: skip
+    add("--fault", action="append", default=[], metavar="FAULT", dest="faults",
+        help="a fault that waits, such as 'status; code=429; chance=0.05; times=null'")  # fmt: skip
+    add("--journal", type=_positive, default=10_000, metavar="N",
+        help="how many of the last requests are kept (default: %(default)s)")  # fmt: skip
     add("--set", action="append", default=[], metavar="SERVICE.SWITCH=VALUE", dest="switches",
         help="how a service behaves, such as perplexity.profile=seed")  # fmt: skip
     _add_model(command)
@@ -127,6 +132,7 @@ def _add_switches(command: argparse.ArgumentParser) -> None:
 
 def _serve(options: argparse.Namespace) -> int:
     from . import terminal
+    from .faults import fault_of
     from .sandbox import Sandbox
 
     with terminal.progress() as progress:
@@ -144,9 +150,12 @@ def _serve(options: argparse.Namespace) -> int:
             tokens_per_second=options.tokens_per_second,
             jitter=options.jitter,
             seed=options.seed,
+            journal=options.journal,
             writer=_writer(options),
             **_switches(options.switches),
-        ).start()
+        )
+        sandbox.faults.add(*map(fault_of, options.faults))
+        sandbox.start()
     try:
         terminal.refusals(sandbox.refused)
         terminal.announce(sandbox)

@@ -1,6 +1,7 @@
 """The faults that a sandbox can inject, one request each, and the queue that they wait in."""
 
 import json
+import random
 import threading
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal, get_args
@@ -26,6 +27,7 @@ __all__ = [
     "fault_of",
 ]
 
+_Chance = Annotated[float, Field(gt=0, le=1)]
 _Count = Annotated[int, Field(ge=0)]
 _Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 _HeaderText = Annotated[str, Field(pattern="^[ -~]*$")]
@@ -37,7 +39,8 @@ class _Fault(BaseModel):
     Args:
         service: The service whose next request is hit, or None for any.
         path: How the path of that request ends, for example "/search"; "" for any.
-        times: How many requests are hit, 1 or more.
+        chance: The share of these requests that is hit, above 0 to 1, drawn from the seed.
+        times: How many requests are hit, 1 or more; None for no end.
         after: How many events of a stream are sent before, 0 or more. Of an answer that is no
             stream, 0 means nothing, and anything else half of it.
     """
@@ -46,7 +49,8 @@ class _Fault(BaseModel):
 
     service: ServiceName | None = None
     path: str = ""
-    times: Annotated[int, Field(ge=1)] = 1
+    chance: _Chance = 1.0
+    times: Annotated[int, Field(ge=1)] | None = 1
     after: _Count = 2
 
 
@@ -194,9 +198,11 @@ class Faults:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._waiting: list[Fault] = []
+        self._drawing: dict[int, random.Random] = {}
 
     def __len__(self) -> int:
-        return sum(fault.times for fault in self.waiting)
+        """Return how many requests the faults will hit; one without an end counts once."""
+        return sum(fault.times or 1 for fault in self.waiting)
 
     @property
     def waiting(self) -> Sequence[Fault]:
@@ -205,21 +211,48 @@ class Faults:
             return tuple(self._waiting)
 
     def add(self, *faults: Fault) -> None:
-        """Queue faults. Each hits the first request that it fits, once or `times` times."""
+        """Queue faults. Each hits the first requests that it fits and is drawn for."""
         with self._lock:
             self._waiting.extend(faults)
 
     def clear(self) -> None:
-        """Drop all faults that have not hit."""
+        """Drop all faults that have not hit, and begin the draws anew."""
         with self._lock:
             self._waiting.clear()
+            self._drawing.clear()
 
-    def take(self, service: str, path: str) -> Fault | None:
-        """Return the first fault that fits a request, and drop or count it; None without one."""
+    def take(self, service: str, path: str, seed: int = 0) -> Fault | None:
+        """Return the first fault that hits a request, and drop or count it; None without one.
+
+        Args:
+            service: The service that is asked.
+            path: The path of the request.
+            seed: What the draws for a `chance` below 1 come from: the same requests in the same
+                order are hit again.
+        """
         with self._lock:
             for place, fault in enumerate(self._waiting):
-                if fault.service in (None, service) and path.endswith(fault.path):
-                    rest = [fault.model_copy(update={"times": fault.times - 1})]
-                    self._waiting[place : place + 1] = rest if fault.times > 1 else []
+                fits = fault.service in (None, service) and path.endswith(fault.path)
+                if fits and self._drawn(fault, seed):
+                    self._waiting[place : place + 1] = _rest(fault)
                     return fault
         return None
+
+    def drawn(self, fault: Fault, seed: int = 0) -> bool:
+        """Say whether `fault` hits a request that it fits, whatever waits here."""
+        with self._lock:
+            return self._drawn(fault, seed)
+
+    def _drawn(self, fault: Fault, seed: int) -> bool:
+        if fault.chance == 1:
+            return True
+        if seed not in self._drawing:
+            self._drawing = {seed: random.Random(seed)}  # noqa: S311 - no secret
+        return self._drawing[seed].random() < fault.chance
+
+
+def _rest(fault: Fault) -> list[Fault]:
+    """Return what waits on after `fault` has hit once."""
+    if fault.times is None:
+        return [fault]
+    return [fault.model_copy(update={"times": fault.times - 1})] if fault.times > 1 else []

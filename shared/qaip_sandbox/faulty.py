@@ -26,7 +26,7 @@ from .faults import (
 )
 from .journal import RECORD, Record
 
-__all__ = ["Words", "hampered", "instead"]
+__all__ = ["Silence", "Words", "hampered", "instead"]
 
 _Frames = AsyncGenerator[bytes, None]
 
@@ -60,7 +60,7 @@ def instead(fault: Fault, words: Words) -> Response | None:
     if isinstance(fault, Page):
         return Response(_PAGE.format(code=fault.code), fault.code, media_type="text/html")
     if isinstance(fault, Disconnect) and not fault.after:
-        return _Silence(words.hang_up)
+        return Silence(words.hang_up)
     return None
 
 
@@ -226,7 +226,7 @@ _BEHAVIOURS: dict[type, Callable[[_Frames, Any, Words], _Frames]] = {
 }
 
 
-class _Silence(Response):
+class Silence(Response):
     """No answer at all: the connection is cut."""
 
     def __init__(self, hang_up: Callable[[], None]) -> None:

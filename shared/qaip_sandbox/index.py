@@ -148,11 +148,13 @@ class Index:
         synonyms = {term: SYNONYMS[term.stem] for term in unknown if term.stem in SYNONYMS}
         return Question(weights, synonyms)
 
-    def search(self, text: str, limit: int, allowed: Filter = lambda _: True) -> list[Hit]:
+    def search(
+        self, text: str | Question, limit: int, allowed: Filter = lambda _: True
+    ) -> list[Hit]:
         """Find the chunks that answer the question `text`, best first.
 
         Args:
-            text: A question or a few words.
+            text: A question or a few words, or what `question` has made of them.
             limit: The largest number of hits, 0 or more.
             allowed: Which chunks may be returned.
 
@@ -160,7 +162,7 @@ class Index:
             Hits with falling scores; none when too few content words of the question occur.
         """
         limit = max(min(limit, _MOST), 0)
-        question = self.question(text)
+        question = text if isinstance(text, Question) else self.question(text)
         for wanted in (self._telling(question), question.wanted):
             ranked = self._candidates(wanted, max(limit, _CANDIDATES), allowed)
             scored = zip(ranked, scores(question, ranked), strict=True)

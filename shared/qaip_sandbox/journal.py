@@ -12,13 +12,13 @@ from urllib.parse import unquote_plus
 from starlette.types import Scope
 
 from ._wire import Json, compact
+from .asked import asked
 
 __all__ = ["RECORD", "Cited", "Journal", "Record", "Said", "record_of", "without"]
 
 RECORD = "qaip_sandbox.record"
 """Where a request's scope holds its record."""
 
-_MOST = 10_000
 _BYTES = 64 * 1024 * 1024
 _BEHIND = 1_000
 _FOR_KEYS = frozenset({"authorization", "proxy-authorization", "x-api-key", "cookie"})
@@ -52,11 +52,12 @@ class Record:
     `headers` lacks every header that carries a key; elsewhere `***` stands for the sandbox's keys.
     `body` is the parsed JSON body, or None, also for one that was dropped to save memory.
     `status` is 0 where the connection was cut before an answer. `state` is "open" while the answer
-    is being sent, then "complete", or "aborted" when the client went away, or a fault cut the
-    connection, before its end. `said` are the answers that it holds. `fault` is the kind of the
-    fault that was injected, or ""; `hit` says that it came into a body before its end mark, and
-    `told` that some text of a stream had been sent by then. `query` is the query of the URL, and
-    `unfinished` says that a switch lets the service itself report a failure, or leave out the end.
+    is being sent, then "complete", whether or not the client has read it, or "aborted" when the
+    client went away, or a fault cut the connection, before its end. `said` are the answers that it
+    holds. `fault` is the kind of the fault that was injected, or ""; `hit` says that it came into a
+    body before its end mark, and `told` that some text of a stream had been sent by then. `query`
+    is the query of the URL, and `unfinished` says that a switch lets the service itself report a
+    failure, or leave out the end.
     `key_places` are the places where a key was found that is no business of theirs. `started`,
     `first_byte` and `ended` are in seconds of `time.monotonic()`, 0.0 for what has not happened;
     `at` is the Unix time of the start. `frames` and `sent` count what left of the body: messages
@@ -87,6 +88,11 @@ class Record:
     unfinished: bool = False
     query: str = ""
     key_places: tuple[str, ...] = ()
+
+    @property
+    def question(self) -> str:
+        """What was asked: as it was answered, or else, as of a refusal, what the body says."""
+        return self.said[0].question if self.said else asked(self.body)
 
 
 def record_of(scope: Scope, number: int, service: str, keys: Collection[str]) -> Record:
@@ -133,20 +139,27 @@ def _bare(keys: Collection[str], value: Json) -> Json:
 
 
 class Journal:
-    """The records, oldest first; the oldest are dropped after ten thousand.
+    """The records, in the order in which their answers began; the oldest are dropped in time.
 
     The oldest lose their bodies where all of them take more than 64 MiB. `count` is the number of
     the latest request, and `running` holds the numbers of those that have not ended.
 
     Args:
         keys: The keys that open the services, which no record shows.
+        most: How many records are kept, 1 or more.
+
+    Raises:
+        ValueError: no record could be kept.
     """
 
-    def __init__(self, keys: Collection[str] = ()) -> None:
+    def __init__(self, keys: Collection[str] = (), most: int = 10_000) -> None:
+        if most < 1:
+            raise ValueError("the journal must keep 1 record or more")
         self.records: list[Record] = []
         self.count = 0
         self.running: set[int] = set()
         self.keys = keys
+        self._most = most
         self._cleared = 0
         self._readers: set[asyncio.Queue[Record]] = set()
         self._lock = threading.Lock()
@@ -207,10 +220,10 @@ class Journal:
 
     def _drop(self) -> None:
         """Drop the oldest records where there are too many, and bodies where they are too large."""
-        for record in self.records[:-_MOST]:
+        for record in self.records[: -self._most]:
             _, size = self._bodies.pop(record.number, (record, 0))
             self._bytes -= size
-        del self.records[:-_MOST]
+        del self.records[: -self._most]
         while self._bytes > _BYTES:
             record, size = self._bodies.pop(next(iter(self._bodies)))
             record.body = None

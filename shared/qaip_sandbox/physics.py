@@ -21,7 +21,8 @@ class Physics(BaseModel):
         first_token: The time before the first token of an answer, in seconds, 0 or more.
         tokens_per_second: The rate of the tokens after it, above 0; None for no wait at all.
         jitter: By which share of itself each wait may differ, 0 to 1.
-        seed: What the jitter is drawn from: the same seed gives the same waits.
+        seed: What the jitter and the faults of some chance are drawn from: the same seed gives
+            the same waits, and the same requests in the same order have the same faults.
         ping_every: The silence in a stream after which a service that sends keep-alives sends
             one, in seconds, above 0.
     """

@@ -4,6 +4,7 @@ import math
 import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from .text import Term, fold, tokens
 
@@ -13,6 +14,7 @@ Found = Mapping[Term, float]
 """The words of a question that were found: 1 for a word itself, less for a synonym."""
 
 _SYNONYM = 0.5
+_KEPT = 512  # passages and headings: those of the last questions
 _FORM = 5  # letters that a stem needs before other words that begin with it count as its forms
 
 
@@ -48,7 +50,7 @@ class Question:
 
     def found(self, text: str) -> Found:
         """Return the content words that `text` contains, themselves or by a synonym."""
-        return self.among(frozenset(tokens(text)), text)
+        return self.among(_known(text), text)
 
     def among(self, known: Collection[str], text: str) -> Found:
         """Return what `found` does, where the tokens of `text` are known."""
@@ -78,6 +80,11 @@ class Question:
         if len(term.stem) >= _FORM and term.stem in folded:
             return float(any(token.startswith(term.stem) for token in known))
         return _SYNONYM if any(s in known for s in self.synonyms.get(term, ())) else 0.0
+
+
+@lru_cache(maxsize=_KEPT)
+def _known(text: str) -> frozenset[str]:
+    return frozenset(tokens(text))
 
 
 def _part(term: Term) -> int:

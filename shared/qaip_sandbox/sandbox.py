@@ -16,7 +16,7 @@ from .collection import Changes, Collection
 from .control import environment
 from .documents import Chunk, Document
 from .faults import Faults
-from .journal import Record
+from .journal import Journal, Record
 from .judging import Judge, Limits
 from .physics import Physics
 from .protocols import SERVICES
@@ -56,9 +56,10 @@ class Sandbox:
         first_token: The time before the first token of an answer, in seconds, 0 or more.
         tokens_per_second: The rate of the tokens after it, above 0; None for no wait at all.
         jitter: By which share of itself each of these waits may differ, 0 to 1.
-        seed: What the jitter is drawn from.
+        seed: What the jitter and the faults of some chance are drawn from.
         ping_every: The silence in a stream after which a service that sends keep-alives (Qaip,
             PAIS, Perplexity, Dify) sends one, in seconds, above 0.
+        journal: How many of the last requests `requests` keeps, 1 or more.
         writer: A model that words the answers; None for sentences quoted word for word.
         qaip: The switches of Qaip, as `QaipSwitches` or as a mapping, such as
             `{"profile": "seed"}`.
@@ -68,7 +69,7 @@ class Sandbox:
         dify: The switches of Dify.
 
     Raises:
-        ValueError: a time, the port or a switch is out of range, or a token is missing.
+        ValueError: a number or a switch is out of range, or a token is missing.
     """
 
     def __init__(
@@ -89,6 +90,7 @@ class Sandbox:
         jitter: float = 0.0,
         seed: int = 0,
         ping_every: float = 10.0,
+        journal: int = 10_000,
         writer: Writer | None = None,
         qaip: Chosen = None,
         fireworks: Chosen = None,
@@ -117,6 +119,7 @@ class Sandbox:
                 seed=seed,
                 ping_every=ping_every,
             ),
+            journal=Journal(most=journal),
             writer=writer,
             token=token,
             largest=largest_request,

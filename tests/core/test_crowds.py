@@ -60,13 +60,13 @@ async def cancelled_after(turns: int, client: AsyncClient) -> bool:
     for stream in streams:
         await anext(stream)
     *others, last = streams
-    for crowd in others[:STAYING], others[STAYING:]:  # one after the other, as they have come
-        await asyncio.gather(*map(rest, crowd))
+    await asyncio.gather(*map(rest, others[STAYING:]))  # so it is the last of those beside it
     task = asyncio.create_task(rest(last))
     for _ in range(turns):
         await asyncio.sleep(0)
     in_time = task.cancel()
     await asyncio.wait([task])
+    await asyncio.gather(*map(rest, others[:STAYING]))
     return in_time
 
 

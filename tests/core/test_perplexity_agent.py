@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from qaip_core import AsyncClient, Client, Completion, Message, Span, ToolCall
+from qaip_core.backends.perplexity import agent_input
 from qaip_core.backends.perplexity.agent import (
     AGENT,
     CANCEL,
@@ -306,16 +307,18 @@ def test_a_part_that_would_be_refused_is_refused_before_it_is_sent(
         ({"effort": "low"}, 0),
     ],
 )
-def test_a_model_that_cannot_search_is_told_of(
+def test_a_model_that_cannot_search_is_told_of_once(
     client: Client,
     server: FaultServer,
     caplog: pytest.LogCaptureFixture,
     given: dict[str, Any],
     told: int,
 ) -> None:
+    agent_input._tell_that_nothing_is_searched.cache_clear()
     server.replies(json_reply(response(said("Tea."))))
     with caplog.at_level(logging.WARNING, "qaip_core"):
-        client.complete(AGENT, "q", {"model": "perplexity/sonar", **given})
+        for _ in range(2):
+            client.complete(AGENT, "q", {"model": "perplexity/sonar", **given})
     assert ["web_search=True" in record.message for record in caplog.records] == [True] * told
 
 

@@ -15,8 +15,10 @@ from .running import ROOT
 
 REFERENCE = (
     "langchain_qaip",
+    "langchain_qaip.bulk",
     "langchain_qaip.errors",
     "llama_index_qaip",
+    "llama_index_qaip.bulk",
     "llama_index_qaip.errors",
     "llama_index_qaip.testing",
     "qaip_core",

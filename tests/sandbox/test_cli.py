@@ -46,6 +46,23 @@ def test_the_command_serves_until_it_is_interrupted(docs: Path) -> None:
     assert (process.returncode, errors) == (0, "")
 
 
+@pytest.mark.skipif(os.name != "posix", reason="sends an interrupt to a process")
+def test_the_command_serves_faults_of_some_chance_and_keeps_the_requests(docs: Path) -> None:
+    faults = ["--fault", "status; code=429; chance=0.5; times=null", "--fault", "page; code=500"]
+    with serve(str(docs), "--no-cache", "--seed", "3", "--journal", "5", *faults) as process:
+        _, *exports, _ = read_announcement(process)
+        env = dict(line.removeprefix("export ").split("=", 1) for line in exports)
+        headers = {"x-api-key": env["QAIP_API_KEY"]}
+        with httpx.Client(headers=headers, verify=False) as http:
+            statuses = [http.get(env["QAIP_BASE_URL"] + "/tags").status_code for _ in range(30)]
+            control = httpx.URL(env["QAIP_BASE_URL"]).join("/_sandbox/requests")
+            kept = [record["status"] for record in http.get(control).json()]
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=5)
+    assert (set(statuses), statuses.count(500)) == ({200, 429, 500}, 1)
+    assert kept == statuses[-5:]
+
+
 @pytest.fixture(autouse=True)
 def caches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "caches"
@@ -188,6 +205,8 @@ WRONG = {
     "no such service": (["--set", "bing.profile=new"], "qaip, fireworks"),
     "no such switch": (["--set", "dify.colour=red"], "there are"),
     "no such profile": (["--set", "perplexity.profile=1999"], "profile"),
+    "no such fault": (["--fault", "earthquake"], "no such fault"),
+    "no such chance": (["--fault", "status; chance=2"], "chance"),
     "a model without a server": (["--model", "small"], "go together"),
     "a key that is not there": (
         ["--generate-with", "http://127.0.0.1:9/v1", "--model", "m", "--generate-key", "NO_KEY"],

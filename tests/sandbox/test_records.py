@@ -66,6 +66,14 @@ def test_the_oldest_records_are_dropped_after_ten_thousand() -> None:
     assert journal._bytes == 10_000 * len('"x"')
 
 
+def test_a_journal_keeps_as_many_records_as_it_is_told() -> None:
+    journal = Journal(most=25_000)
+    for number in range(1, 25_003):
+        journal.begin(record(number, "x"))
+    assert [journal.records[0].number, len(journal.records)] == [3, 25_000]
+    assert len(journal._bodies) == 25_000
+
+
 def test_a_body_that_is_nested_too_deeply_is_not_kept() -> None:
     deep: Any = "x"
     for _ in range(200_000):

@@ -1,6 +1,7 @@
 """Records of the journal as the page needs them: a line in a list, and all about one."""
 
 from dataclasses import asdict
+from functools import lru_cache
 
 from qaip_sandbox._wire import Json
 from qaip_sandbox.documents import Chunk, Document
@@ -19,7 +20,6 @@ _LONGEST = 160
 
 def summary(record: Record) -> Json:
     """Return what a list shows of a record; times are in milliseconds, None while it is open."""
-    question = record.said[0].question if record.said else ""
     return {
         "number": record.number,
         "service": record.service,
@@ -33,11 +33,16 @@ def summary(record: Record) -> Json:
         "at": record.at,
         "first_ms": _since(record, record.first_byte),
         "ms": _since(record, record.ended),
-        "tokens": sum(len(pieces(said.text)) for said in record.said),
+        "tokens": sum(_tokens(said.text) for said in record.said),
         "sent": record.sent,
-        "question": " ".join(question.split())[:_LONGEST],
+        "question": " ".join(record.question.split())[:_LONGEST],
         "label": record.headers.get(LABEL_HEADER, "")[:_LONGEST],
     }
+
+
+@lru_cache(maxsize=1_024)  # a list of thousands of records has few different answers
+def _tokens(text: str) -> int:
+    return len(pieces(text))
 
 
 def detail(record: Record, library: Library) -> Json:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -51,14 +52,19 @@ def sent(params: dict[str, Any]) -> dict[str, Any]:
         raise InvalidParameterError("models of Anthropic need max_tokens: pass max_tokens=...")
     tools = merged(search, served, params.pop("tools", ()))
     if not tools and search is None and not any(map(params.get, _BUNDLES)):
-        logger.warning(
-            "%s does not search: a model alone has no tools. Pass web_search=True for answers "
-            "from the web with sources, web_search=False if this is meant.",
-            _SERVICE,
-        )
+        _tell_that_nothing_is_searched()
     if effort := params.pop("reasoning_effort", None):
         params["reasoning"] = {"effort": effort}
     return {**params, "tools": tools} if tools else params
+
+
+@functools.cache  # once for a program, which may ask a hundred thousand questions
+def _tell_that_nothing_is_searched() -> None:
+    logger.warning(
+        "%s does not search: a model alone has no tools. Pass web_search=True for answers "
+        "from the web with sources, web_search=False if this is meant.",
+        _SERVICE,
+    )
 
 
 def items(prompt: Prompt) -> list[dict[str, Any]]:

@@ -79,11 +79,14 @@ function faultCard(kinds, services) {
 
 // Only the events draw the queue: an answer to a change may be older than what has hit since.
 function waiting(faults) {
-  const hits = faults.reduce((sum, fault) => sum + fault.times, 0);
-  queued.textContent = hits ? `${counted(hits, "request")} will be hit.` : "No fault waits. Each one hits the next request that it fits.";
+  const hits = faults.reduce((sum, fault) => sum + (fault.times ?? Infinity), 0);
+  queued.textContent = !hits ? "No fault waits. Each one hits the next request that it fits."
+    : hits === Infinity ? "Requests will be hit until the queue is cleared." : `${counted(hits, "request")} will be hit.`;
   queue.replaceChildren(...faults.map((fault) => {
-    const { kind, service, path, times, ...rest } = fault;
-    const where = [service ?? "any service", path ? `…${path}` : "", times > 1 ? `${times} times` : ""].filter(Boolean).join(" · ");
+    const { kind, service, path, chance, times, ...rest } = fault;
+    const often = times === null ? "without end" : times > 1 ? `${times} times` : "";
+    const share = chance < 1 ? `${Number((100 * chance).toPrecision(3))} %` : "";
+    const where = [service ?? "any service", path ? `…${path}` : "", share, often].filter(Boolean).join(" · ");
     return h("li", {}, h("span", { class: "chip fault" }, kind), " ", where,
       h("small", { class: "code" }, pretty(Object.fromEntries(Object.entries(rest).filter(([, value]) => value !== null))).replace(/\s+/g, " ")));
   }));

@@ -1,0 +1,1 @@
+"""What every class does in other processes."""
