@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 
-from qaip_core.bulk.desk import Batch, Desk, Plan, Reply
+from qaip_core.bulk.desk import Desk
+from qaip_core.bulk.exchange import Batch, Reply
 from qaip_core.bulk.ledger import Ledger
+from qaip_core.bulk.plan import Plan
 from qaip_core.bulk.record import Record
 from qaip_core.errors import ConfigurationError
 

@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from qaip_core.bulk.desk import Plan, Snapshot
+from qaip_core.bulk.exchange import Snapshot
 from qaip_core.bulk.job import Job
+from qaip_core.bulk.plan import Plan
 from qaip_core.bulk.progress import Far, Shown, Speed
 from qaip_core.bulk.tables import Dataset
 from support.terminal import in_terminal

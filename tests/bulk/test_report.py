@@ -17,9 +17,10 @@ import pytest
 
 from qaip_core.bulk import report
 from qaip_core.bulk.amounts import duration, money, share
-from qaip_core.bulk.desk import Plan, Snapshot
+from qaip_core.bulk.exchange import Snapshot
 from qaip_core.bulk.job import Job
 from qaip_core.bulk.ledger import Ledger
+from qaip_core.bulk.plan import Plan
 from qaip_core.bulk.plot import draw
 from qaip_core.bulk.record import Record
 from qaip_core.bulk.report import Report

@@ -5,6 +5,7 @@ import datetime as dt
 import decimal
 import gzip
 import json
+import os
 import pickle
 import subprocess
 import sys
@@ -21,6 +22,7 @@ from hypothesis import strategies as st
 from qaip_core.bulk.record import Record
 from qaip_core.bulk.tables import (
     ANSWER_SCHEMA,
+    Batch,
     Dataset,
     check_columns,
     check_output,
@@ -46,11 +48,11 @@ CITATION = {
 }
 
 
-def unknown(keys: Sequence[str]) -> list[Record | None]:
-    return [None] * len(keys)
+def unknown(batch: Batch) -> list[Record | None]:
+    return [None] * len(batch.keys)
 
 
-def answered(keys: Sequence[str]) -> list[Record | None]:
+def answered(batch: Batch) -> list[Record | None]:
     return [
         Record(
             key=key,
@@ -65,7 +67,7 @@ def answered(keys: Sequence[str]) -> list[Record | None]:
             requests=2,
             ended_at=1_700_000_000.123,
         )
-        for key in keys
+        for key in batch.keys
     ]
 
 
@@ -311,6 +313,13 @@ def test_files_that_cannot_be_read_are_told_of(
     as_lines(Path("mixed/a.jsonl"), [{"a": "b"}])
     with pytest.raises(InvalidParameterError, match=told):
         Dataset.of(source)
+
+
+def test_a_file_whose_name_no_column_can_hold_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / os.fsdecode(b"caf\xe9.csv")
+    as_csv(path, ROWS[:1])
+    with pytest.raises(InvalidParameterError, match=r"caf\\xe9.csv' is no UTF-8: rename it"):
+        Dataset.of(path)
 
 
 def test_a_dataset_tells_what_its_keys_depend_on_and_nothing_of_its_content(tmp_path: Path) -> None:
@@ -669,7 +678,7 @@ def test_a_row_group_is_written_before_it_is_too_large(tmp_path: Path) -> None:
 
 def rows_out(tmp_path: Path, record: Record | None) -> dict[str, Any]:
     for name in OUTPUTS:  # none of them may fail
-        write_table(Dataset.of(["a"]), lambda keys: [record], tmp_path / name)
+        write_table(Dataset.of(["a"]), lambda _: [record], tmp_path / name)
     return read(tmp_path / "out.parquet")[0]
 
 
@@ -702,7 +711,7 @@ def test_a_failed_row_holds_its_error(tmp_path: Path) -> None:
 
 
 def test_a_citation_s_known_facts_are_columns_and_the_others_json(tmp_path: Path) -> None:
-    (record,) = answered(["0"])
+    (record,) = answered(next(Dataset.of(ROWS[:1]).batches()))
     (citation,) = rows_out(tmp_path, record)["citations"]
     assert {k: v for k, v in citation.items() if k in CITATION and v is not None} == {
         k: v for k, v in CITATION.items() if k not in ("source", "dataset_id")
@@ -762,14 +771,14 @@ def test_no_record_makes_the_export_fail(tmp_path: Path, record: Record) -> None
 
 @pytest.mark.parametrize("output", OUTPUTS)
 def test_an_output_is_there_as_a_whole_or_as_it_was(tmp_path: Path, output: str) -> None:
-    def failing(keys: list[str]) -> Iterator[Record | None]:
-        if keys[0] != "0":
+    def failing(batch: Batch) -> Iterator[Record | None]:
+        if batch.keys[0] != "0":
             raise RuntimeError("no ledger")
-        return iter(unknown(keys))
+        return iter(unknown(batch))
 
     (tmp_path / output).write_text("before")
     with pytest.raises(RuntimeError):
-        write_table(Dataset.of(ROWS), lambda keys: list(failing(keys)), tmp_path / output)
+        write_table(Dataset.of(ROWS), lambda batch: list(failing(batch)), tmp_path / output)
     assert [path.name for path in tmp_path.iterdir()] == [output]
     assert (tmp_path / output).read_text() == "before"
 
@@ -861,7 +870,7 @@ from qaip_core.bulk.record import Record
 from qaip_core.bulk.tables import Dataset, write_table
 
 record = Record(key="", state="answered", answer="y" * 900, citations=[{"text": "x"}])
-count = write_table(Dataset.of(sys.argv[1]), lambda keys: [record] * len(keys), sys.argv[2])
+count = write_table(Dataset.of(sys.argv[1]), lambda batch: [record] * len(batch.keys), sys.argv[2])
 # Not getrusage: what it tells of a new process begins with what its parent had.
 status = open("/proc/self/status").read()
 print(count, status.partition("VmHWM:")[2].split()[0])

@@ -12,8 +12,10 @@ from typing import Any
 
 import pytest
 
-from qaip_core.bulk.desk import Batch, Desk, Plan, Reply, Snapshot
+from qaip_core.bulk.desk import Desk
+from qaip_core.bulk.exchange import Batch, Reply, Snapshot
 from qaip_core.bulk.ledger import Ledger
+from qaip_core.bulk.plan import Plan
 from qaip_core.bulk.prices import Prices
 from qaip_core.bulk.record import Answered, Record
 from qaip_core.bulk.worker import Worker, digest

@@ -232,7 +232,7 @@ class FaultServer:
         self._queue.clear()
         self.requests.clear()
 
-    def wait_closed(self, timeout: float = 0.5) -> bool:
+    def wait_closed(self, timeout: float = 5.0) -> bool:
         """Wait until no client is connected; False if one still is after `timeout` seconds.
 
         It blocks. In a coroutine: `await asyncio.to_thread(server.wait_closed)`.
@@ -240,7 +240,7 @@ class FaultServer:
         with self._changed:
             return self._changed.wait_for(lambda: not self._connections, timeout)
 
-    def wait_requests(self, count: int, timeout: float = 0.5) -> bool:
+    def wait_requests(self, count: int, timeout: float = 5.0) -> bool:
         """Wait until `count` requests have arrived; False after `timeout` seconds. It blocks."""
         with self._changed:
             return self._changed.wait_for(lambda: len(self.requests) >= count, timeout)

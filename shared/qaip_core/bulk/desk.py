@@ -8,131 +8,21 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 
 from qaip_core.bulk.amounts import few
-from qaip_core.bulk.ledger import Known, Ledger, interrupted
+from qaip_core.bulk.exchange import Batch, Reply, Snapshot
+from qaip_core.bulk.ledger import Known, Ledger, changed, interrupted
+from qaip_core.bulk.pace import Pace
+from qaip_core.bulk.plan import Plan
 from qaip_core.bulk.record import Key, Record
 
-__all__ = ["Batch", "Desk", "Plan", "Reply", "Snapshot"]
+__all__ = ["Desk"]
 
-HORIZON = 1.0
-"""Seconds ahead that requests are given their time; a pause that comes later holds the others."""
-
-_POLL = 0.1
 _SILENT = 30.0
 """Seconds after which others get the places of a worker that has said nothing; see `Line`."""
 
 _FOR_ALL = frozenset({"AuthenticationError", "MissingKeyError", "PaymentRequiredError"})
 """The errors that every further row would have, too."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
-    """What limits a run.
-
-    Parameters:
-        concurrency: rows that are asked at the same time, in all workers together, from 1.
-        workers: how many share them.
-        rates: requests a second, by the names of services, or "" for each service; above 0.
-        budget_tokens: tokens, input and output, that all runs together may take.
-        budget_cost: the same in money.
-        retry_failed: whether rows that failed in earlier runs are asked again; or the types of
-            errors that are.
-        stop_after: failures in a row after which the run stops, since the service is not well.
-        longest_pause: seconds that a service may ask to wait; beyond them the run stops.
-    """
-
-    concurrency: int = 32
-    workers: int = 1
-    rates: Mapping[str, float] = field(default_factory=dict)
-    budget_tokens: int | None = None
-    budget_cost: float | None = None
-    retry_failed: bool | frozenset[str] = False
-    stop_after: int = 100
-    longest_pause: float = 900.0
-
-    def rate(self, service: str) -> float | None:
-        """Return the requests a second that a service may be sent; None for no limit."""
-        return self.rates.get(service, self.rates.get(""))
-
-
-@dataclass(slots=True)
-class Batch:
-    """What a worker tells and asks for, all at once.
-
-    Parameters:
-        worker: its name, another one after each restart.
-        opened: keys of rows that it has, with the digests of their questions.
-        wanted: keys of rows, with digests, that it could begin now.
-        requests: how many requests are waiting, by service.
-        waits: the seconds that services have asked to wait.
-        ended: rows that are answered or failed.
-        dropped: rows that began, but for which nothing was sent until the run was stopped.
-    """
-
-    worker: str
-    opened: list[tuple[Key, bytes]] = field(default_factory=list)
-    wanted: list[tuple[Key, bytes]] = field(default_factory=list)
-    requests: dict[str, int] = field(default_factory=dict)
-    waits: dict[str, float] = field(default_factory=dict)
-    ended: list[Record] = field(default_factory=list)
-    dropped: list[Key] = field(default_factory=list)
-
-
-@dataclass(slots=True)
-class Reply:
-    """What a worker may do.
-
-    Parameters:
-        todo: the rows, of those that it opened, that are to be asked.
-        begun: for the rows that it wanted, from the first, whether they begin; False for one that
-            is asked already. Those beyond ask again.
-        delays: when requests may go, in seconds from now, by service; those beyond ask again.
-        pauses: seconds for which no request may go to a service.
-        stop: whether no further row is to begin.
-        poll: seconds after which it is worth to ask again.
-    """
-
-    todo: set[Key] = field(default_factory=set)
-    begun: list[bool] = field(default_factory=list)
-    delays: dict[str, list[float]] = field(default_factory=dict)
-    pauses: dict[str, float] = field(default_factory=dict)
-    stop: bool = False
-    poll: float = _POLL
-
-
-@dataclass(slots=True, kw_only=True)
-class Snapshot:
-    """How far a run is.
-
-    Parameters:
-        answered, failed: rows of this run.
-        known: rows that earlier runs have answered, or failed to.
-        in_flight: rows that are being asked.
-        asking: seconds from the first row's beginning to the last one's end.
-        tokens, cost, requests: what all runs together have taken.
-        interrupted: rows of which nobody knows what came, since their worker, or the last run,
-            ended in the middle.
-        pauses: seconds for which services want no request.
-        stopped: why no further row begins.
-        fatal: the row that failed with what all others would fail with, too.
-        refusal: why rows cannot be told apart.
-    """
-
-    answered: int = 0
-    failed: int = 0
-    known: int = 0
-    in_flight: int = 0
-    asking: float = 0.0
-    tokens: int = 0
-    cost: float = 0.0
-    requests: int = 0
-    interrupted: int = 0
-    pauses: Mapping[str, float] = field(default_factory=dict)
-    stopped: str | None = None
-    fatal: Record | None = None
-    refusal: str | None = None
 
 
 class Desk:
@@ -155,8 +45,7 @@ class Desk:
         self._lost: set[Key] = set()  # rows of workers that must have died
         self._seen: dict[str, float] = {}  # when each worker last said something
         self._held: dict[str, int] = {}  # rows in flight, by worker
-        self._next: dict[str, float] = {}
-        self._paused: dict[str, float] = {}
+        self._pace = Pace(plan)
         self._in_a_row = 0
         self._began: float | None = None
         try:
@@ -174,7 +63,10 @@ class Desk:
         """
         self._seen[batch.worker] = time.monotonic()
         for service, seconds in batch.waits.items():
-            self._pause(service, seconds)
+            if seconds <= self._plan.longest_pause:
+                self._pace.pause(service, seconds)
+            else:  # those in flight are refused, and keep that
+                self.stop(f"{service} asks to wait for {seconds:,.0f} s")
         reply = Reply()
         lost: list[Record] = []
         if batch.opened:
@@ -190,8 +82,9 @@ class Desk:
             asked = [(key, digest, batch.worker) for key, digest in begun]
             self._ledger.write(asked, [*batch.ended, *lost], batch.dropped)
             self._note()
-        reply.delays = {s: self._delays(s, count) for s, count in batch.requests.items()}
-        reply.pauses = self._pauses()
+        reply.now = now = time.monotonic()
+        reply.delays = {s: self._pace.delays(s, n, now) for s, n in batch.requests.items()}
+        reply.pauses = self._pace.pauses()
         reply.stop = self.now.stopped is not None
         return reply
 
@@ -202,7 +95,7 @@ class Desk:
     def snapshot(self) -> Snapshot:
         """Return how far the run is."""
         self.now.in_flight = len(self._flight)
-        self.now.pauses = self._pauses()
+        self.now.pauses = self._pace.pauses()
         return self.now
 
     def close(self) -> None:
@@ -216,7 +109,7 @@ class Desk:
         for key, digest in batch.opened:
             row = known.get(key)
             if digest != (row.digest if row else self._due.get(key, (None, digest))[1]):
-                self.now.refusal = _changed(key)
+                self.now.refusal = changed(key)
                 self.stop("the dataset has changed")
             elif row is None or self._is_due(row):
                 self._take(key, digest, batch.worker, reply)
@@ -346,41 +239,7 @@ class Desk:
         if worker is not None:
             self._held[worker] -= 1
 
-    def _pause(self, service: str, seconds: float) -> None:
-        if seconds > self._plan.longest_pause:
-            self.stop(f"{service} asks to wait for {seconds:,.0f} s")
-            return  # those in flight are refused, and keep that
-        until = time.monotonic() + seconds
-        self._paused[service] = max(until, self._paused.get(service, 0.0))
-
-    def _delays(self, service: str, count: int) -> list[float]:
-        """Give the next requests to a service their times, as far as they are near."""
-        rate = self._plan.rate(service)
-        now = time.monotonic()
-        start = max(now, self._paused.get(service, 0.0))
-        if rate is None:
-            return [start - now] * count if start - now <= HORIZON else []
-        delays: list[float] = []
-        moment = max(start, self._next.get(service, 0.0))
-        while len(delays) < count and moment - now <= HORIZON:
-            delays.append(moment - now)
-            moment += 1 / rate
-        self._next[service] = moment if delays else self._next.get(service, 0.0)
-        return delays
-
-    def _pauses(self) -> dict[str, float]:
-        now = time.monotonic()
-        return {s: until - now for s, until in self._paused.items() if until > now}
-
     def _note(self) -> None:
         totals = self._ledger.totals
         self.now.tokens, self.now.cost = totals.tokens, totals.cost
         self.now.requests = totals.requests
-
-
-def _changed(key: Key) -> str:
-    return (
-        f"the row {key!r} asks something else than the row of that name that was asked before: "
-        "ids must be unique, and a dataset that has changed needs another output=..., or an "
-        "id_column=... that names its rows"
-    )

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict
 
 from qaip_core import errors
 from qaip_core.backends import SERVICES
-from qaip_core.bulk.desk import Plan
+from qaip_core.bulk.plan import Plan
 from qaip_core.bulk.prices import Prices
 from qaip_core.errors import InvalidParameterError
 

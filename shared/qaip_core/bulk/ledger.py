@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from qaip_core.bulk.record import Key, Record, State
-from qaip_core.errors import ConfigurationError, InterruptedCallError
+from qaip_core.errors import ConfigurationError, InterruptedCallError, InvalidParameterError
 
-__all__ = ["Known", "Ledger", "Totals", "interrupted"]
+__all__ = ["Known", "Ledger", "Totals", "changed", "interrupted"]
 
 _TABLES = """
 CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -175,10 +175,24 @@ class Ledger:
                 totals = json.dumps({n: getattr(self.totals, n) for n in Totals.__slots__})
                 self._db.execute("INSERT OR REPLACE INTO facts VALUES ('totals', ?)", (totals,))
 
-    def records(self, keys: Sequence[Key]) -> list[Record | None]:
-        """Return what came of rows, in their order; None for what has not ended."""
-        found = {key: text for key, text in self._select("key, record", keys) if text}
-        return [Record(**json.loads(found[key])) if key in found else None for key in keys]
+    def records(
+        self, keys: Sequence[Key], digests: Sequence[bytes] | None = None
+    ) -> list[Record | None]:
+        """Return what came of rows, in their order; None for what has not ended.
+
+        Parameters:
+            keys: the rows.
+            digests: those of their questions, where these may have changed.
+
+        Raises:
+            InvalidParameterError: a row was asked something else.
+        """
+        found = {key: rest for key, *rest in self._select("key, digest, record", keys)}
+        for key, digest in zip(keys, digests or (), strict=digests is not None):
+            if found.get(key, (digest,))[0] != digest:
+                raise InvalidParameterError(changed(key))
+        texts = (found[key][1] if key in found else None for key in keys)
+        return [Record(**json.loads(text)) if text else None for text in texts]
 
     def close(self) -> None:
         """Let other processes have the file; nothing is left beside it."""
@@ -246,6 +260,15 @@ def interrupted(key: Key) -> Record:
         error_message=error.message,
         error_retryable=True,
         is_unsettled=True,
+    )
+
+
+def changed(key: Key) -> str:
+    """Return what is told of a row that is not the one that was asked."""
+    return (
+        f"the row {key!r} asks something else than the row of that name that was asked before: "
+        "ids must be unique, and a dataset that has changed needs another output=..., or an "
+        "id_column=... that names its rows"
     )
 
 

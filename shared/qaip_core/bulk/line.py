@@ -10,13 +10,14 @@ import asyncio
 import random
 import threading
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Generic, NamedTuple, TypeAlias, TypeVar
 
-from qaip_core.bulk.desk import Batch, Reply
+from qaip_core.bulk.exchange import Batch, Reply
+from qaip_core.bulk.pace import Stride
 from qaip_core.bulk.record import Key, Record
 from qaip_core.errors import ConfigurationError
 
@@ -98,7 +99,8 @@ class _Talk:
         later = []
         for request in self.requests:
             if delays := reply.delays.get(request.what):
-                request.tell(delays.pop(0))
+                delay = delays.pop(0)
+                request.tell((reply.now + delay, delay))
             else:
                 later.append(request)
         left = [] if reply.stop else self.wanted[told:]
@@ -132,6 +134,7 @@ class Line:
         self._said = _Talk()
         self._sent = self._said
         self._paused: dict[str, float] = {}
+        self._strides: defaultdict[str, Stride] = defaultdict(Stride)
         self._news = asyncio.Event()
         self._loop = asyncio.get_running_loop()
         self._broken: Exception | None = None  # why nothing more can be said
@@ -220,12 +223,16 @@ class Line:
 
     async def _admit(self, service: str) -> None:
         if self._is_rated(service):
-            await asyncio.sleep(await self._say(self._said.requests, service))
+            await self._wait_for_slot(service)
             while self._left(service) > _NEAR:  # the time that was given has passed in a pause
                 await asyncio.sleep(self._left(service))
-                await asyncio.sleep(await self._say(self._said.requests, service))
+                await self._wait_for_slot(service)
         while (left := self._left(service)) > 0:  # noqa: ASYNC110 -- it may grow
             await asyncio.sleep(left * (1 + random.uniform(0, _SPREAD)))  # noqa: S311 -- no secret
+
+    async def _wait_for_slot(self, service: str) -> None:
+        slot, delay = await self._say(self._said.requests, service)
+        await self._strides[service].wait(slot, delay)
 
     def _pause(self, service: str, seconds: float) -> None:
         self._hold(service, min(seconds, _AT_ONCE))

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
-from qaip_core.bulk.desk import Batch, Desk, Reply, Snapshot
+from qaip_core.bulk.desk import Desk
+from qaip_core.bulk.exchange import Batch, Reply, Snapshot
 from qaip_core.bulk.job import Job
 from qaip_core.bulk.ledger import Ledger
 from qaip_core.bulk.progress import Shown
@@ -55,16 +56,26 @@ async def _ask_all(job: Job, asker: Asker, desk: Desk) -> None:
     asking: set[asyncio.Task[None]] = set()
     try:
         await _begin_all(job, desk, worker, asking)
-        await asyncio.gather(*asking)
-    except Exception:
-        desk.stop("the run cannot go on")
-        await asyncio.gather(*asking, return_exceptions=True)  # what is asked is paid for
+        await _ended(asking, asyncio.FIRST_EXCEPTION)
+        for task in asking:
+            task.result()
+    except (Exception, asyncio.CancelledError) as error:
+        is_cancelled = isinstance(error, asyncio.CancelledError)
+        if not (is_cancelled and desk.snapshot().stopped):  # who asks twice does not wait
+            desk.stop("cancelled" if is_cancelled else "the run cannot go on")
+            await _ended(asking, asyncio.ALL_COMPLETED)  # what is asked is paid for
         raise
     finally:
         for task in asking:
             task.cancel()
         await asyncio.gather(*asking, return_exceptions=True)
         await worker.aclose()
+
+
+async def _ended(asking: set[asyncio.Task[None]], when: str) -> None:
+    """Wait for rows; unlike `asyncio.gather`, it leaves them alone when it is cancelled."""
+    if asking:
+        await asyncio.wait(asking, return_when=when)
 
 
 async def _begin_all(job: Job, desk: Desk, worker: Worker, asking: set[asyncio.Task[None]]) -> None:

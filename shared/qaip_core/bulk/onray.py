@@ -29,7 +29,7 @@ import ray.exceptions
 import ray.util.client
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from qaip_core.bulk.desk import Snapshot
+from qaip_core.bulk.exchange import Snapshot
 from qaip_core.bulk.job import Job
 from qaip_core.bulk.progress import Shown
 from qaip_core.bulk.raydata import RayDataset

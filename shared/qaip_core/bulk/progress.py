@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol, Self, TextIO
 
 from qaip_core.bulk.amounts import duration, few, money, share
-from qaip_core.bulk.desk import Snapshot
+from qaip_core.bulk.exchange import Snapshot
 from qaip_core.bulk.job import Job
 from qaip_core.rendering.harmless import one_line, shorten
 

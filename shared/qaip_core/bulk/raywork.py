@@ -14,8 +14,10 @@ import pyarrow as pa
 import ray
 import ray.exceptions
 
-from qaip_core.bulk.desk import Batch, Desk, Plan, Reply, Snapshot
+from qaip_core.bulk.desk import Desk
+from qaip_core.bulk.exchange import Batch, Reply, Snapshot
 from qaip_core.bulk.ledger import Ledger
+from qaip_core.bulk.plan import Plan
 from qaip_core.bulk.prices import Prices
 from qaip_core.bulk.record import Asker, Key
 from qaip_core.bulk.tables.dataset import Fragment

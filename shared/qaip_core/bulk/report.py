@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from qaip_core.bulk.amounts import duration, few, money, share
-from qaip_core.bulk.desk import Snapshot
+from qaip_core.bulk.exchange import Snapshot
 from qaip_core.bulk.job import Job
 from qaip_core.bulk.ledger import Totals
 from qaip_core.bulk.tally import Latencies, Tally

@@ -9,15 +9,17 @@ from os import PathLike
 from typing import TYPE_CHECKING, Any, Unpack
 
 from qaip_core import errors
-from qaip_core.bulk.desk import Snapshot
+from qaip_core.bulk.exchange import Snapshot
 from qaip_core.bulk.job import Job, Options
 from qaip_core.bulk.ledger import Ledger
-from qaip_core.bulk.record import Asker, Key, Record
+from qaip_core.bulk.record import Asker, Record
 from qaip_core.bulk.stopping import wishing
+from qaip_core.bulk.worker import digest
 from qaip_core.errors import ConfigurationError, InvalidParameterError, ServiceError
 
 if TYPE_CHECKING:
     from qaip_core.bulk.report import Report
+    from qaip_core.bulk.tables.dataset import Batch
 
 __all__ = ["aanswer_dataset", "answer_dataset"]
 
@@ -65,7 +67,7 @@ async def aanswer_dataset(
 ) -> Report:
     """Do what `answer_dataset` does, without blocking.
 
-    Cancelled, it asks no further row; with Ray, it returns when those under way are answered.
+    Cancelled, it asks no further row, and ends when those under way are answered.
     """
     job = await asyncio.to_thread(_job, dataset, question_column, output, options)
     began = time.monotonic()
@@ -145,8 +147,9 @@ def _written(job: Job, now: Snapshot, began: float) -> Report:
     try:
         tally = Tally()
 
-        def records(keys: list[Key]) -> list[Record | None]:
-            found = ledger.records(keys)
+        def records(batch: Batch) -> list[Record | None]:
+            questions = batch.questions(job.columns)
+            found = ledger.records(batch.keys, [digest(question) for question in questions])
             for record in found:
                 tally.add(record)
             return found

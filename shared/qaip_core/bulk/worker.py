@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from pydantic_core import PydanticSerializationError, to_json
 
-from qaip_core.bulk.desk import Batch, Reply
+from qaip_core.bulk.exchange import Batch, Reply
 from qaip_core.bulk.line import Line
 from qaip_core.bulk.prices import Prices
 from qaip_core.bulk.record import Answered, Asker, Key, Record, taken

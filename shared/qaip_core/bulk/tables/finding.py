@@ -64,11 +64,24 @@ def find(source: Any) -> Found | None:
         InvalidParameterError: there are none, or they are of several formats.
     """
     if isinstance(source, str | os.PathLike):
-        return _at(Path(_local(source)))
+        return _sound(_at(Path(_local(source))))
     if isinstance(source, list | tuple) and source and all(map(_is_file, source)):
         paths = [Path(_local(item)) for item in source]
-        return Found(_one_format(paths, source), _named(paths))
+        return _sound(Found(_one_format(paths, source), _named(paths)))
     return None
+
+
+def _sound(found: Found) -> Found:
+    """Refuse names that no table can hold: rows are known by their files'."""
+    for name in found.files:
+        try:
+            name.encode()
+        except UnicodeEncodeError as error:
+            shown = os.fsencode(name)
+            raise InvalidParameterError(
+                f"the name of the file {shown!r} is no UTF-8: rename it"
+            ) from error
+    return found
 
 
 def _is_file(item: Any) -> bool:

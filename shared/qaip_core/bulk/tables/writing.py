@@ -15,9 +15,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from qaip_core.bulk.plain import as_json, plain, sound
-from qaip_core.bulk.record import Key, Record
+from qaip_core.bulk.record import Record
 from qaip_core.bulk.tables.answers import answer_columns, whole_schema
-from qaip_core.bulk.tables.dataset import Dataset
+from qaip_core.bulk.tables.dataset import Batch, Dataset
 from qaip_core.bulk.tables.shapes import values
 
 __all__ = ["SINKS", "CommaSink", "GroupSink", "ObjectSink", "Sink", "write_table"]
@@ -142,7 +142,7 @@ SINKS: Mapping[str, type[Sink]] = {
 
 def write_table(
     dataset: Dataset,
-    records: Callable[[list[Key]], Sequence[Record | None]],
+    records: Callable[[Batch], Sequence[Record | None]],
     output: str | os.PathLike[str],
     *,
     prefix: str = "",
@@ -154,7 +154,7 @@ def write_table(
 
     Parameters:
         dataset: the input.
-        records: returns what is known of rows by their keys; None of one that was not asked.
+        records: returns what is known of rows; None of one that was not asked.
         output: what `check_output` has returned.
         prefix: what the names of our columns begin with; see `check_columns`.
         rows: how many are in memory at once; above 0.
@@ -172,7 +172,7 @@ def write_table(
             written = 0
             with closing(SINKS[path.suffix.lower()](file, schema)) as sink:
                 for batch in dataset.batches(rows):
-                    ours = answer_columns(records(batch.keys))
+                    ours = answer_columns(records(batch))
                     sink.write(pa.record_batch([*batch.rows.columns, *ours], schema=schema))
                     written += len(batch.keys)
             file.flush()
