@@ -4,6 +4,7 @@ import asyncio
 import csv
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -28,6 +29,7 @@ from langchain_qaip.errors import (
     ConfigurationError,
     InvalidParameterError,
 )
+from qaip_core import errors
 from qaip_core.bulk import run
 from qaip_core.bulk.record import Answered
 from qaip_sandbox import Sandbox
@@ -539,6 +541,47 @@ async def test_a_run_that_is_cancelled_asks_no_further_row_and_lets_go_of_its_le
     assert report.failed == report.interrupted
     assert 0 < report.failed <= 4 if times == 2 else report.failed == 0
     assert set(asked(slow).values()) == {1}
+
+
+async def test_a_run_that_has_stopped_by_itself_awaits_what_it_asked_when_it_is_cancelled(
+    tmp_path: Path,
+) -> None:
+    failing = asyncio.Event()
+
+    async def ask(question: Any) -> Answered:
+        if question == "bad":
+            failing.set()
+            raise ValueError
+        await asyncio.sleep(0.4)
+        return Answered("tea")
+
+    given: Any = (Doing(ask), ["slow", "bad"], "question", tmp_path / "a.parquet")
+    running = asyncio.create_task(run.aanswer_dataset(*given, stop_after=1, **LOCAL))
+    await failing.wait()
+    await asyncio.sleep(0.1)
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    report = await run.aanswer_dataset(*given, **LOCAL)
+    assert (report.answered, report.failed, report.interrupted) == (1, 1, 0)
+
+
+def test_a_ledger_that_cannot_be_written_ends_the_run_with_its_error(tmp_path: Path) -> None:
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+
+    async def ask(question: Any) -> Answered:
+        await asyncio.sleep(0.05 if question == "first" else 0.3)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))  # as a full disk
+        return Answered("tea")
+
+    asked = ["first", *map(str, range(8))]
+    try:
+        with pytest.raises(errors.ConfigurationError, match=r"ledger\.sqlite cannot be written"):
+            run.answer_dataset(Doing(ask), asked, "question", tmp_path / "a.parquet", **LOCAL)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    report = run.answer_dataset(Doing(ask), asked, "question", tmp_path / "a.parquet", **LOCAL)
+    assert report.errors == {"InterruptedCallError": 9}
 
 
 def in_background(path: Path, output: Path, env: dict[str, str]) -> subprocess.Popen[str]:

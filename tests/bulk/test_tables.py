@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pyarrow as pa
@@ -852,6 +853,22 @@ def test_an_output_may_not_lie_where_the_next_run_would_read_it(folder: Path) ->
             check_output(folder / output, Dataset.of(source))
     check_output(folder / "out.parquet", Dataset.of(f"{folder}/*.csv"))
     check_output(folder / "out.parquet")
+
+
+def test_a_row_is_the_same_whatever_rows_are_read_along_with_it() -> None:
+    beyond = 10**15  # seconds: a year that Python cannot hold
+    times = pa.table({"at": pa.array([0, beyond, 10**6], pa.timestamp("s"))})
+    dataset = Dataset.of(times, id_column="at")
+    one, all_of_them = ([*dataset.batches(rows)] for rows in (1, 3))
+    assert [q for b in one for q in b.questions("at")] == all_of_them[0].questions("at")
+    assert [key for batch in one for key in batch.keys] == all_of_them[0].keys
+
+
+def test_a_list_becomes_a_table_while_another_thread_imports_pandas(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(sys.modules, "pandas", ModuleType("pandas"))
+    assert Dataset.of(["How high is the tower?"]).total == 1
 
 
 def test_columns_that_the_output_cannot_hold_are_told_before_the_run(tmp_path: Path) -> None:

@@ -36,10 +36,16 @@ async def run(job: Job, asker: Asker) -> Snapshot:
     """
     desk = Desk(Ledger(job.ledger), job.plan, job.facts(asker.describe()))
     try:
-        with Shown(job) as shown, stopping(desk.stop):
+        wishes: list[str] = []
+
+        def stop(why: str) -> None:
+            wishes.append(why)
+            desk.stop(why)
+
+        with Shown(job) as shown, stopping(stop):
             ticking = asyncio.create_task(_tick(desk, shown))
             try:
-                await _ask_all(job, asker, desk)
+                await _ask_all(job, asker, desk, wishes)
             finally:
                 ticking.cancel()
                 shown.update(desk.snapshot())
@@ -48,7 +54,7 @@ async def run(job: Job, asker: Asker) -> Snapshot:
         desk.close()
 
 
-async def _ask_all(job: Job, asker: Asker, desk: Desk) -> None:
+async def _ask_all(job: Job, asker: Asker, desk: Desk, wishes: list[str]) -> None:
     async def talk(batch: Batch) -> Reply:
         return desk.exchange(batch)
 
@@ -58,10 +64,11 @@ async def _ask_all(job: Job, asker: Asker, desk: Desk) -> None:
         await _begin_all(job, desk, worker, asking)
         await _ended(asking, asyncio.FIRST_EXCEPTION)
         for task in asking:
-            task.result()
+            if task.done():  # others are still under way
+                task.result()
     except (Exception, asyncio.CancelledError) as error:
         is_cancelled = isinstance(error, asyncio.CancelledError)
-        if not (is_cancelled and desk.snapshot().stopped):  # who asks twice does not wait
+        if not (is_cancelled and wishes):  # who asks twice does not wait
             desk.stop("cancelled" if is_cancelled else "the run cannot go on")
             await _ended(asking, asyncio.ALL_COMPLETED)  # what is asked is paid for
         raise

@@ -15,6 +15,9 @@ _HORIZON = 1.0
 _CLOSER = 0.9
 """By how much late requests may be closer to each other than their slots, to catch up."""
 
+_LATE = 0.02
+"""Seconds by which a request may be late and hold up none after it: no timer is exact."""
+
 
 class Pace:
     """Holds the rates of a run, and the pauses that services have asked for.
@@ -70,20 +73,22 @@ class Stride:
     """
 
     def __init__(self) -> None:
-        self._turn = asyncio.Lock()  # who comes first goes first
         self._last: tuple[float, float] | None = None  # a slot, and when its request went
 
     async def wait(self, slot: float, delay: float) -> None:
         """Return when a request may go.
 
         Parameters:
-            slot: its moment by the desk's clock, after those of the requests before it.
+            slot: its moment by the desk's clock.
             delay: seconds until then, or less.
         """
         due = time.monotonic() + delay
-        async with self._turn:
-            if self._last is not None:
-                before, went = self._last
-                due = max(due, went + _CLOSER * (slot - before))
-            await asyncio.sleep(due - time.monotonic())
-            self._last = slot, time.monotonic()
+        while (due := max(due, self._soonest(slot))) > (now := time.monotonic()):  # noqa: ASYNC110 -- a moment
+            await asyncio.sleep(due - now)
+        self._last = slot, max(due, now - _LATE)
+
+    def _soonest(self, slot: float) -> float:
+        if self._last is None:
+            return 0.0
+        before, went = self._last
+        return went + _CLOSER * (slot - before)

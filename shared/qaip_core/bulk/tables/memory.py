@@ -69,8 +69,9 @@ def table_of(source: Any) -> pa.Table | None:
 def _table(source: Any) -> pa.Table | None:
     if isinstance(source, pa.Table):
         return source
-    pandas = sys.modules.get("pandas")
-    if pandas is not None and isinstance(source, pandas.DataFrame):
+    # Another thread may be about to import pandas.
+    frame = getattr(sys.modules.get("pandas"), "DataFrame", None)
+    if frame is not None and isinstance(source, frame):
         return pa.Table.from_pandas(source, preserve_index=False)
     if hasattr(source, "__arrow_c_stream__"):
         return pa.table(source)

@@ -135,11 +135,19 @@ def column(field: pa.Field, cells: Iterable[Any]) -> pa.Array:
 
 def values(field: pa.Field, cells: pa.Array) -> list[Any]:
     """Return the values of a column, those of JSON text decoded."""
-    try:
-        listed: list[Any] = cells.to_pylist()
-    except (OverflowError, ValueError):  # a year, or a fraction, or bytes, that Python cannot hold
-        texts = cells.cast(pa.string()).cast(pa.binary()).to_pylist()
-        return [None if text is None else text.decode("utf-8", "replace") for text in texts]
+    listed = _listed(cells)
     if holds_json(field):
         return [None if cell is None else json.loads(cell) for cell in listed]
+    return listed
+
+
+def _listed(cells: pa.Array) -> list[Any]:
+    """Return the values of a column, as text where Python cannot hold them."""
+    try:
+        listed: list[Any] = cells.to_pylist()
+    except (OverflowError, ValueError):  # a year, or a fraction, or bytes
+        if len(cells) > 1:  # a row is the same whatever is read along with it
+            return [value for n in range(len(cells)) for value in _listed(cells.slice(n, 1))]
+        texts = cells.cast(pa.string()).cast(pa.binary()).to_pylist()
+        return [None if text is None else text.decode("utf-8", "replace") for text in texts]
     return listed
