@@ -134,6 +134,10 @@ class Connected(Connection):
     async def aclose(self) -> None:
         """Close the connections of async calls in this event loop, and those of sync calls."""
         self.close()
+        await self._leave_loop()
+
+    async def _leave_loop(self) -> None:
+        """Close the connections of async calls in this event loop; others go on."""
         if self._async_client is not None:
             await self._async_client.close()
 

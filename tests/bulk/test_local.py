@@ -255,7 +255,8 @@ async def test_it_is_awaited_where_a_loop_runs(chat: ChatPerplexity, tmp_path: P
             ticks += 1
 
     ticking = asyncio.create_task(tick())
-    report = await aanswer_dataset(chat, rows(20), output=tmp_path / "a.parquet", **LOCAL)
+    async with chat:
+        report = await aanswer_dataset(chat, rows(20), output=tmp_path / "a.parquet", **LOCAL)
     ticking.cancel()
     assert report.answered == 20
     assert ticks > 3
@@ -521,7 +522,7 @@ async def test_a_run_that_is_cancelled_asks_no_further_row_and_lets_go_of_its_le
     for name, value in slow.env.items():
         monkeypatch.setenv(name, value)
     output = tmp_path / "a.parquet"
-    with ChatPerplexity(model="sonar", max_retries=0) as chat:
+    async with ChatPerplexity(model="sonar", max_retries=0) as chat:
         running = asyncio.create_task(
             aanswer_dataset(chat, rows(60), output=output, concurrency=4, **LOCAL)
         )
@@ -582,6 +583,20 @@ def test_a_ledger_that_cannot_be_written_ends_the_run_with_its_error(tmp_path: P
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
     report = run.answer_dataset(Doing(ask), asked, "question", tmp_path / "a.parquet", **LOCAL)
     assert report.errors == {"InterruptedCallError": 9}
+
+
+async def test_a_run_leaves_the_connections_of_others_in_its_loop_alone(
+    slow: Sandbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for name, value in slow.env.items():
+        monkeypatch.setenv(name, value)
+    async with ChatPerplexity(model="sonar", max_retries=0) as chat:
+        runs = (
+            aanswer_dataset(chat, rows(count), output=tmp_path / f"{count}.parquet", **LOCAL)
+            for count in (4, 80)
+        )
+        reports = await asyncio.gather(*runs)
+    assert [report.answered for report in reports] == [4, 80]
 
 
 def in_background(path: Path, output: Path, env: dict[str, str]) -> subprocess.Popen[str]:

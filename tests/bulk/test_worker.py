@@ -114,6 +114,7 @@ def run(
             await worker.answer(some)
         finally:
             await worker.aclose()
+            await asker.aclose()
 
     async def all_of_them() -> None:
         listed = list(rows.items())

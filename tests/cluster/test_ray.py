@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -239,6 +240,17 @@ def test_a_dataset_of_ray_is_answered_and_the_run_can_be_awaited(tmp_path: Path)
     assert asyncio.run(run).answered == 100
     found = sorted(read(output), key=lambda row: row["id"])
     assert [row["answer"] for row in found] == [repr(row["question"]) for row in table(100)]
+
+
+@pytest.mark.usefixtures("cluster")
+def test_blocks_of_ray_may_have_types_of_their_own(tmp_path: Path) -> None:
+    whole = pa.table({"id": [1, 2], "question": [10, 20]})
+    broken = pa.table({"id": [3.0, 4.0], "question": [2.5, 30.0]})
+    rows = ray.data.from_arrow([whole, broken])
+    report = answered(Strange(), rows, tmp_path / "out.parquet", id_column="id")
+    assert (report.answered, report.open) == (4, 0)
+    found = {row["id"]: row["answer"] for row in read(tmp_path / "out.parquet")}
+    assert found == {1: "10.0", 2: "20.0", 3: "2.5", 4: "30.0"}
 
 
 @pytest.mark.usefixtures("cluster")

@@ -409,7 +409,8 @@ async def test_a_table_is_answered(tmp_path: Path) -> None:
     questions, output = tmp_path / "questions.csv", tmp_path / "answers.jsonl"
     questions.write_text(f"asked\n{QUESTION}\n", encoding="utf-8")
     given: Any = {"output": output, "engine": "local", "progress": False}
-    report = await aanswer_dataset(Qaip().as_query_engine(), questions, "asked", **given)
+    async with Qaip() as llm:
+        report = await aanswer_dataset(llm.as_query_engine(), questions, "asked", **given)
     assert (report.rows, report.answered) == (1, 1)
     (row,) = map(json.loads, output.read_text("utf-8").splitlines())
     assert row["answer"].startswith(ANSWER)

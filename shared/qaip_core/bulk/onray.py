@@ -204,12 +204,14 @@ class _Reading(threading.Thread):
         source, count = source_of(job)
         if count == 0:
             return
+        of_ray = job.dataset if isinstance(job.dataset, RayDataset) else None
         work = Work(
             asker=self._packed,
             columns=job.columns,
             plan=job.plan,
             prices=job.prices,
-            id_column=job.dataset.id_column if isinstance(job.dataset, RayDataset) else None,
+            id_column=of_ray.id_column if of_ray else None,
+            schema=of_ray.schema_of(job.asked) if of_ray else None,
         )
         with quiet(source.context):
             results = asked(source, self._desk, work, count)

@@ -13,7 +13,7 @@ _LABELS = ("model_label", "model_name", "model")
 
 
 async def aclose_all(value: Any, parts: Callable[[Any], Iterable[Any]]) -> None:
-    """Close the connections of our own classes in an object; it can be used again.
+    """Close what our own classes in an object have open in this event loop; others go on.
 
     Parameters:
         value: a model, or what is built of models; dicts and lists in it are looked into.
@@ -21,7 +21,7 @@ async def aclose_all(value: Any, parts: Callable[[Any], Iterable[Any]]) -> None:
     """
     for part in _walk(value, parts):
         if isinstance(part, Connected):
-            await part.aclose()
+            await part._leave_loop()  # noqa: SLF001 -- the core's own
 
 
 def described(value: Any, parts: Callable[[Any], Iterable[Any]], kind: type[Any]) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -56,6 +56,15 @@ class RayDataset(Dataset):
     def facts(self) -> dict[str, str]:
         """What the keys of the rows depend on; see `Dataset.facts`."""
         return {"id_column": str(self.id_column)}
+
+    def schema_of(self, columns: Sequence[str]) -> pa.Schema:
+        """Return the part of the schema that the workers need.
+
+        Parameters:
+            columns: those of the question.
+        """
+        names = dict.fromkeys([str(self.id_column), *columns])
+        return pa.schema([self.schema.field(name) for name in names])
 
     def batches(self, rows: int = 256) -> Iterator[Batch]:
         """Yield all rows, in the order in which Ray makes them; see `Fragment.batches`."""

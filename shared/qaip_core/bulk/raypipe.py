@@ -35,8 +35,7 @@ def source_of(job: Job) -> tuple[Any, int | None]:
         job: whose dataset.
     """
     if isinstance(job.dataset, RayDataset):
-        columns = dict.fromkeys([str(job.dataset.id_column), *job.asked])
-        return job.dataset.source.select_columns(list(columns)), None
+        return job.dataset.source.select_columns(job.dataset.schema_of(job.asked).names), None
     items = [{"part": pickle.dumps(parts)} for parts in _parts(job)]
     if not items:
         return None, 0

@@ -127,13 +127,15 @@ class Work:
         plan: the limits.
         prices: what tokens cost, where the service does not tell.
         id_column: what the rows of Ray's tables are known by; None where `Part` comes in them.
+        schema: of these tables, whose blocks may have other types.
     """
 
     asker: bytes
     columns: str | tuple[str, ...]
     plan: Plan
     prices: Prices | None
-    id_column: str | None
+    id_column: str | None = None
+    schema: pa.Schema | None = None
 
     def made(self) -> Asker:
         """Return the model or chain, for this process.
@@ -157,11 +159,11 @@ class Work:
         Parameters:
             table: one that Ray hands out.
         """
-        if self.id_column is None:
+        if self.schema is None:
             for packed in table.column("part").to_pylist():
                 yield from pickle.loads(packed)  # noqa: S301 -- of our own driver
         else:
-            yield Part(Fragment(TablePiece(table), table.schema, id_column=self.id_column))
+            yield Part(Fragment(TablePiece(table), self.schema, id_column=self.id_column))
 
 
 class Asking:

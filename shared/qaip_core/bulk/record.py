@@ -97,7 +97,7 @@ class Asker(Protocol):
         ...
 
     async def aclose(self) -> None:
-        """Close the connections of this process."""
+        """Close the connections of this event loop."""
         ...
 
     def describe(self) -> str:

@@ -53,9 +53,7 @@ def answer_dataset(
         from qaip_core.bulk import onray
 
         return _finished(job, onray.run(job, asker), began)
-    from qaip_core.bulk import local
-
-    return _finished(job, asyncio.run(local.run(job, asker)), began)
+    return _finished(job, asyncio.run(_alone(job, asker)), began)
 
 
 async def aanswer_dataset(
@@ -67,7 +65,8 @@ async def aanswer_dataset(
 ) -> Report:
     """Do what `answer_dataset` does, without blocking.
 
-    Cancelled, it asks no further row, and ends when those under way are answered.
+    Cancelled, it asks no further row, and ends when those under way are answered. The connections
+    of this event loop stay open, since others may use them.
     """
     job = await asyncio.to_thread(_job, dataset, question_column, output, options)
     began = time.monotonic()
@@ -80,6 +79,16 @@ async def aanswer_dataset(
 
         now = await local.run(job, asker)
     return await asyncio.to_thread(_finished, job, now, began)
+
+
+async def _alone(job: Job, asker: Asker) -> Snapshot:
+    """Return what a run returns in an event loop of its own, whose connections end with it."""
+    from qaip_core.bulk import local
+
+    try:
+        return await local.run(job, asker)
+    finally:
+        await asker.aclose()
 
 
 async def _in_thread(run: Callable[[Job, Asker], Snapshot], job: Job, asker: Asker) -> Snapshot:
@@ -157,7 +166,9 @@ def _written(job: Job, now: Snapshot, began: float) -> Report:
         write_table(job.dataset, records, job.output, prefix=job.prefix)
         return report.of(job, tally, ledger.totals, now, seconds=time.monotonic() - began)
     except Exception as error:
-        error.add_note(f"all answers are kept in {job.ledger}: the same call writes the table")
+        is_input = isinstance(error, InvalidParameterError)  # which no second call changes
+        again = "" if is_input else ": the same call writes the table"
+        error.add_note(f"all answers are kept in {job.ledger}{again}")
         raise
     finally:
         ledger.close()

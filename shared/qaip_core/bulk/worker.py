@@ -88,9 +88,8 @@ class Worker:
         return list({row.key: row for row in found if row.key in todo}.values())
 
     async def aclose(self) -> None:
-        """Say what is left to say, and close the connections."""
+        """Say no more. The connections are left to whom the event loop belongs."""
         await self._line.aclose()
-        await self._asker.aclose()
 
     async def ask(self, row: Due) -> None:
         """Ask a row, once it may begin; return when it is written down what came of it.
