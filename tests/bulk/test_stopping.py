@@ -24,6 +24,27 @@ def test_the_first_ctrl_c_stops_and_the_second_is_the_program_s_own() -> None:
     assert signal.getsignal(signal.SIGINT) is before
 
 
+def test_runs_that_overlap_are_all_stopped_and_leave_no_handler_behind() -> None:
+    why: list[str] = []
+    before = signal.getsignal(signal.SIGINT)
+    first, second = (
+        stopping(lambda _: why.append("first")),
+        stopping(lambda _: why.append("second")),
+    )
+    first.__enter__()
+    second.__enter__()
+    first.__exit__(None, None, None)
+    signal.raise_signal(signal.SIGINT)
+    second.__exit__(None, None, None)
+    assert why == ["second"]
+    assert signal.getsignal(signal.SIGINT) is before
+
+    with stopping(lambda _: why.append("first")), stopping(lambda _: why.append("second")):
+        signal.raise_signal(signal.SIGINT)
+    assert why == ["second", "first", "second"]
+    assert signal.getsignal(signal.SIGINT) is before
+
+
 def test_a_program_that_ignores_ctrl_c_goes_on_ignoring_it() -> None:
     why: list[str] = []
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)

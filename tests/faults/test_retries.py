@@ -226,6 +226,9 @@ def answer_later(address: socket.socket, reply: bytes) -> None:
     with connection:
         connection.recv(65536)
         connection.sendall(reply)
+        connection.shutdown(socket.SHUT_WR)
+        while connection.recv(65536):  # what is not read when it is closed takes the reply along
+            pass
 
 
 @pytest.mark.parametrize("name", ["pais chat.complete", "pais chat.complete async"])

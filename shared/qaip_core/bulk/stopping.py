@@ -67,22 +67,46 @@ def stopping(stop: Callable[[str], None]) -> Iterator[None]:
     """
     if (wish := _WISH.get()) is not None:
         wish.heed(stop)
-    before: dict[int, Any] = {}
-    if threading.current_thread() is threading.main_thread():  # signals come to no other
-        handlers = {number: signal.getsignal(number) for number in _SIGNALS}
-        before = {n: h for n, h in handlers.items() if h not in (None, signal.SIG_IGN)}
-
-    def restore() -> None:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-    def interrupt(number: int, _: Any) -> None:
-        restore()
-        stop(f"interrupted by {_SIGNALS[number]}")
-
-    for number in before:
-        signal.signal(number, interrupt)
+    if threading.current_thread() is not threading.main_thread():  # signals come to no other
+        yield
+        return
+    _HANDLING.begin(stop)
     try:
         yield
     finally:
-        restore()
+        _HANDLING.end(stop)
+
+
+class _Handling:
+    """Handles the signals for all runs of this process: they begin and end in any order."""
+
+    def __init__(self) -> None:
+        self._stops: list[Callable[[str], None]] = []
+        self._before: dict[int, Any] = {}
+
+    def begin(self, stop: Callable[[str], None]) -> None:
+        self._stops.append(stop)
+        if self._before:
+            return
+        handlers = {number: signal.getsignal(number) for number in _SIGNALS}
+        self._before = {n: h for n, h in handlers.items() if h not in (None, signal.SIG_IGN)}
+        for number in self._before:
+            signal.signal(number, self._interrupt)
+
+    def end(self, stop: Callable[[str], None]) -> None:
+        self._stops.remove(stop)
+        if not self._stops:
+            self._restore()
+
+    def _interrupt(self, number: int, _: Any) -> None:
+        self._restore()
+        for stop in self._stops:
+            stop(f"interrupted by {_SIGNALS[number]}")
+
+    def _restore(self) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+        self._before = {}
+
+
+_HANDLING = _Handling()
