@@ -26,7 +26,7 @@ import pyarrow.parquet as pq
 
 sys.path[0] = str(Path(__file__).resolve().parent)
 from processes import Taken, part, processes, workers  # noqa: E402 -- beside this file
-from served import Asked, Served  # noqa: E402
+from served import Asked, Served  # noqa: E402 -- likewise
 
 CONCURRENCY = 32
 QUICK = 500

@@ -9,8 +9,6 @@ from qaip_core.bulk.record import Key, Record
 
 __all__ = ["Batch", "Reply", "Snapshot"]
 
-_POLL = 0.1
-
 
 @dataclass(slots=True)
 class Batch:
@@ -47,7 +45,6 @@ class Reply:
         delays: when requests may go, in seconds from now, by service; those beyond ask again.
         pauses: seconds for which no request may go to a service.
         stop: whether no further row is to begin.
-        poll: seconds after which it is worth to ask again.
     """
 
     todo: set[Key] = field(default_factory=set)
@@ -56,7 +53,6 @@ class Reply:
     delays: dict[str, list[float]] = field(default_factory=dict)
     pauses: dict[str, float] = field(default_factory=dict)
     stop: bool = False
-    poll: float = _POLL
 
 
 @dataclass(slots=True, kw_only=True)

@@ -36,6 +36,9 @@ _AT_ONCE = 1.0
 _BEAT = 1.0
 """Seconds after which even a worker that has nothing to say hears of pauses, and of the end."""
 
+_SOON = 0.1
+"""Seconds after which a worker asks again for what the desk could not give it yet."""
+
 _MOST = 256
 """Rows that are wanted at once: all others would travel in vain, again and again."""
 
@@ -265,10 +268,10 @@ class Line:
             self._said.fail(broken)
 
     async def _talk_on(self) -> None:
-        poll = _BEAT
+        wait = _BEAT
         while True:
             with suppress(TimeoutError):
-                async with asyncio.timeout(poll):  # `wait_for` may lose its cancellation
+                async with asyncio.timeout(wait):  # `wait_for` may lose its cancellation
                     await self._news.wait()
             await asyncio.sleep(0)  # rows that are ready to speak come along
             self._news.clear()
@@ -284,4 +287,4 @@ class Line:
             self._said.requests[:0] = talk.requests
             if len(reply.begun) == _MOST:
                 self._news.set()
-            poll = reply.poll if talk.wanted or talk.requests else _BEAT
+            wait = _SOON if talk.wanted or talk.requests else _BEAT

@@ -83,7 +83,7 @@ class Stride:
             delay: seconds until then, or less.
         """
         due = time.monotonic() + delay
-        while (due := max(due, self._soonest(slot))) > (now := time.monotonic()):  # noqa: ASYNC110 -- a moment
+        while (due := max(due, self._soonest(slot))) > (now := time.monotonic()):  # noqa: ASYNC110 -- time is all it waits for
             await asyncio.sleep(due - now)
         self._last = slot, max(due, now - _LATE)
 

@@ -9,7 +9,6 @@ from typing import Any
 import pyarrow as pa
 
 from qaip_core.bulk.tables.dataset import Batch, Dataset, Fragment
-from qaip_core.bulk.tables.groups import conform
 from qaip_core.bulk.tables.memory import TablePiece
 from qaip_core.errors import InvalidParameterError
 
@@ -69,10 +68,8 @@ class RayDataset(Dataset):
     def batches(self, rows: int = 256) -> Iterator[Batch]:
         """Yield all rows, in the order in which Ray makes them; see `Fragment.batches`."""
         for table in self.source.iter_batches(batch_size=rows, batch_format="pyarrow"):
-            for batch in table.to_batches(rows):
-                part = pa.Table.from_batches([conform(batch, self.schema)])
-                fragment = Fragment(TablePiece(part), self.schema, id_column=self.id_column)
-                yield from fragment.batches(rows)
+            fragment = Fragment(TablePiece(table), self.schema, id_column=self.id_column)
+            yield from fragment.batches(rows)
 
     def fragments(self) -> list[Fragment]:
         """Return none: Ray hands out the rows."""

@@ -64,14 +64,14 @@ def find(source: Any) -> Found | None:
         InvalidParameterError: there are none, or they are of several formats.
     """
     if isinstance(source, str | os.PathLike):
-        return _sound(_at(Path(_local(source))))
+        return _named_in_utf8(_at(Path(_local(source))))
     if isinstance(source, list | tuple) and source and all(map(_is_file, source)):
         paths = [Path(_local(item)) for item in source]
-        return _sound(Found(_one_format(paths, source), _named(paths)))
+        return _named_in_utf8(Found(_one_format(paths, source), _named(paths)))
     return None
 
 
-def _sound(found: Found) -> Found:
+def _named_in_utf8(found: Found) -> Found:
     """Refuse names that no table can hold: rows are known by their files'."""
     for name in found.files:
         try:
